@@ -1,0 +1,1 @@
+"""What stores the journal: one package a database."""

@@ -1,0 +1,1 @@
+"""What executes tasks and can be told to run again, cancel, pause: one package a product."""
