@@ -1,1 +1,56 @@
-"""The only reader of entry points."""
+"""The only reader of entry points.
+
+Whatever joins Orakul from outside, or is a product of ours, is named in an entry-point group:
+
+| group | what it names |
+| --- | --- |
+| `orakul.runners` | a function `(settings, connections) -> Runner`, by the kind of task it runs (`celery`) |
+| `orakul.observers` | an observer, or a function without arguments that makes one |
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from orakul.errors import MissingExtraError, OrakulError
+
+__all__ = ["load", "load_all", "names"]
+
+
+def names(group: str) -> list[str]:
+    """Return the names that installed packages give in the group, sorted, without importing anything."""
+    return sorted({entry.name for entry in entry_points(group=group)})
+
+
+def load(group: str, name: str) -> Any:
+    """Import and return what `name` stands for in the group.
+
+    Raises OrakulError where nobody gives the name, MissingExtraError where the library that it needs is not installed.
+    """
+    for entry in entry_points(group=group):
+        if entry.name == name:
+            return _import(entry)
+    raise OrakulError(
+        f"nothing called {name!r} is installed in {group!r}; there is: {', '.join(names(group)) or 'nothing'}"
+    )
+
+
+def load_all(group: str, *, missing_ok: bool = True) -> dict[str, Any]:
+    """Import everything in the group, by name; what lacks its library is left out, unless `missing_ok` is false."""
+    found: dict[str, Any] = {}
+    for name in names(group):
+        try:
+            found[name] = load(group, name)
+        except MissingExtraError:
+            if not missing_ok:
+                raise
+    return found
+
+
+def _import(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except ModuleNotFoundError as error:
+        # A missing module of our own would be our bug, not a missing extra.
+        if (error.name or "").partition(".")[0] == "orakul":
+            raise
+        raise MissingExtraError(error.name or "a library", entry.name) from error

@@ -1,1 +1,0 @@
-"""The only reader of `orakul.toml` and the environment."""

@@ -1,0 +1,260 @@
+"""The settings: one frozen tree, each key with its type, default and description."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+__all__ = [
+    "CelerySettings",
+    "JwtSettings",
+    "Key",
+    "RetentionSettings",
+    "Settings",
+    "StreamSettings",
+    "hint_of",
+    "is_section",
+    "known",
+    "sections",
+    "without_password",
+]
+
+_URL_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^/@\s]*)@")
+
+MASKED = (
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "access_key",
+    "private_key",
+    "authorization",
+    "cookie",
+    "session",
+    "credit_card",
+    "card_number",
+    "cvv",
+)
+
+_SECRET = {"extra_json_schema": {"secret": True}}
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of settings that hides what is secret when it is printed."""
+
+    def __repr__(self) -> str:
+        hidden = {field for field, (_, meta) in fields_of(type(self)).items() if is_secret(meta)}
+        shown = []
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if name in hidden and value is not None:
+                value = without_password(value) if "://" in str(value) else "…"
+            shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []  # frames printed by rich show the type only
+
+
+class JwtSettings(Section, frozen=True, kw_only=True):
+    """The tokens of your house's own authentication: give one of secret, public key and JWKS address."""
+
+    secret: Annotated[str | None, Meta(description="Shared secret of HS256 tokens, 32 bytes or more.", **_SECRET)] = (
+        None
+    )
+    public_key: Annotated[
+        str | None, Meta(description="Public key of RS256 or ES256 tokens: PEM text, or the path of a PEM file.")
+    ] = None
+    jwks_url: Annotated[str | None, Meta(description="Address of the key set (JWKS) of your identity provider.")] = None
+    algorithm: Annotated[
+        Literal["HS256", "RS256", "ES256"] | None,
+        Meta(description="The only algorithm accepted; by default HS256 with a secret, RS256 and ES256 otherwise."),
+    ] = None
+    issuer: Annotated[str | None, Meta(description="The `iss` that a token must carry; unset: any.")] = None
+    audience: Annotated[str | None, Meta(description="The `aud` that a token must carry; unset: any.")] = None
+    leeway_seconds: Annotated[int, Meta(ge=0, le=600, description="How far clocks may differ, in seconds.")] = 30
+
+
+class CelerySettings(Section, frozen=True, kw_only=True):
+    """The Celery fleet."""
+
+    broker: Annotated[
+        str | None,
+        Meta(
+            description="Broker that commands (retry, cancel, pause) go to, `redis://…` or `amqp://…`; unset: the web "
+            "application sends none to Celery.",
+            **_SECRET,
+        ),
+    ] = None
+    keep_messages: Annotated[
+        bool,
+        Meta(description="Keep the original message of each task, encrypted, so that a failed one can be run again."),
+    ] = True
+
+
+class RetentionSettings(Section, frozen=True, kw_only=True):
+    """How long things are kept; what is older is dropped whole, day by day."""
+
+    events_days: Annotated[int, Meta(ge=1, le=3650, description="Events and task histories, in days.")] = 30
+    logs_days: Annotated[int, Meta(ge=1, le=3650, description="Log lines of tasks, in days.")] = 14
+
+
+class StreamSettings(Section, frozen=True, kw_only=True):
+    """The live stream."""
+
+    connections: Annotated[
+        int, Meta(ge=1, description="Open streams at once; the next one is told to come back later.")
+    ] = 5000
+    heartbeat_seconds: Annotated[
+        float, Meta(gt=0, le=55, description="A sign of life goes to each stream this often, in seconds.")
+    ] = 15.0
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    data: Annotated[
+        Path,
+        Meta(
+            description="The folder of all that Orakul keeps on disk (embedded database, spool, keys, demo); default "
+            "`$XDG_DATA_HOME/orakul`, else `~/.local/share/orakul`."
+        ),
+    ]
+    host: Annotated[str, Meta(description="Address that the web application listens on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port that it listens on; 0: any free one.")] = 8080
+    database_url: Annotated[
+        str | None,
+        Meta(
+            description="Your PostgreSQL (15 or newer), `postgresql://user:password@host/database`; unset: an embedded "
+            "server in the data folder.",
+            **_SECRET,
+        ),
+    ] = None
+    feed_url: Annotated[
+        str | None,
+        Meta(
+            description="PostgreSQL address for the feed's own connection, where `database_url` goes through a pooler "
+            "that cannot LISTEN; unset: `database_url`.",
+            **_SECRET,
+        ),
+    ] = None
+    secret_key: Annotated[
+        Annotated[str, Meta(min_length=32)] | None,
+        Meta(
+            description="Signs sessions and encrypts kept messages, 32 characters or more, the same for the web "
+            "application and all workers; unset: made once, in `secret.key` in the data folder.",
+            **_SECRET,
+        ),
+    ] = None
+    trace_url: Annotated[
+        str | None,
+        Meta(
+            description="Where a trace is shown, with `{trace_id}` in it: `https://jaeger.example.com/trace/{trace_id}`."
+        ),
+    ] = None
+    mask: Annotated[
+        tuple[str, ...],
+        Meta(description="Arguments whose names contain one of these are masked wherever shown, logged or indexed."),
+    ] = MASKED
+    lease_seconds: Annotated[
+        float, Meta(ge=3, le=3600, description="A worker silent for so long is taken for lost, in seconds.")
+    ] = 30.0
+    grace_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="Between asking a cancelled task to stop and killing it, in seconds.")
+    ] = 10.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least serious of the lines that are logged."),
+    ] = "info"
+    jwt: JwtSettings = JwtSettings()
+    celery: CelerySettings = CelerySettings()
+    retention: RetentionSettings = RetentionSettings()
+    stream: StreamSettings = StreamSettings()
+
+    @property
+    def spool(self) -> Path:
+        """The folder where processes put events down before they are shipped."""
+        return self.data / "spool"
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting, described."""
+
+    name: str
+    variable: str
+    type: Any
+    default: Any
+    description: str
+    secret: bool
+
+
+def without_password(url: str) -> str:
+    """Return the address with its password hidden, fit for messages."""
+    return _URL_PASSWORD.sub(r"\1:…@", url)
+
+
+def is_section(kind: Any) -> bool:
+    """Return whether a field's type is a section of the file."""
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def is_secret(meta: Meta | None) -> bool:
+    return bool(meta and (meta.extra_json_schema or {}).get("secret"))
+
+
+def fields_of(section: type[Section]) -> dict[str, tuple[Any, Meta | None]]:
+    """Return each field's bare type and its Meta."""
+    fields: dict[str, tuple[Any, Meta | None]] = {}
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        if not name.startswith("_"):
+            meta = hint.__metadata__[0] if get_origin(hint) is Annotated else None
+            fields[name] = (hint.__origin__ if meta else hint, meta)
+    return fields
+
+
+def _walk(section: type[Section] = Settings, prefix: str = "") -> Iterator[tuple[Key, Any]]:
+    defaults = {field.name: field.default for field in msgspec.structs.fields(section)}
+    hints = get_type_hints(section, include_extras=True)
+    for name, (kind, meta) in fields_of(section).items():
+        if is_section(kind):
+            yield from _walk(kind, f"{prefix}{name}.")
+            continue
+        dotted = f"{prefix}{name}"
+        default = None if defaults[name] is msgspec.NODEFAULT else defaults[name]
+        variable = "ORAKUL_" + dotted.upper().replace(".", "_")
+        description = (meta and meta.description) or ""
+        yield (
+            Key(
+                name=dotted,
+                variable=variable,
+                type=kind,
+                default=default,
+                description=description,
+                secret=is_secret(meta),
+            ),
+            hints[name],
+        )
+
+
+@cache
+def known() -> dict[str, Key]:
+    """Return all settings by their dotted name, in the order of the reference."""
+    return {key.name: key for key, _ in _walk()}
+
+
+@cache
+def hint_of(name: str) -> Any:
+    """Return the annotated type of a setting, to convert by."""
+    return {key.name: hint for key, hint in _walk()}[name]
+
+
+def sections() -> dict[str, type[Section]]:
+    """Return the sections of the file and what they become."""
+    return {name: kind for name, (kind, _) in fields_of(Settings).items() if is_section(kind)}
