@@ -1,0 +1,29 @@
+"""A function, watched: what a program did, in what steps, how long, what failed and what is slow."""
+
+from orakul.operations.collector import Sink, collector
+from orakul.operations.context import CarryingExecutor, OperationContext, carry, carry_into_threads, current_ids
+from orakul.operations.levels import Level, detail_level, set_detail_level
+from orakul.operations.operation import annotate, operation, set_failure_rule, step, watch_calls
+from orakul.operations.record import OperationLog, Outcome, SubOperationLog, read_log
+
+__all__ = [
+    "CarryingExecutor",
+    "Level",
+    "OperationContext",
+    "OperationLog",
+    "Outcome",
+    "Sink",
+    "SubOperationLog",
+    "annotate",
+    "carry",
+    "carry_into_threads",
+    "collector",
+    "current_ids",
+    "detail_level",
+    "operation",
+    "read_log",
+    "set_detail_level",
+    "set_failure_rule",
+    "step",
+    "watch_calls",
+]
