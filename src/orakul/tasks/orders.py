@@ -8,7 +8,10 @@ import msgspec
 
 from orakul.tasks.reader import PausedQueue
 
-__all__ = ["Cancellation", "Fleet", "StandingOrders", "Worker"]
+__all__ = ["ALL_QUEUES", "Cancellation", "Fleet", "StandingOrders", "Worker"]
+
+ALL_QUEUES = "*"
+"""The name under which all queues are paused at once (`PausedQueue.queue`, `queue.paused` with `queue` left out)."""
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True):

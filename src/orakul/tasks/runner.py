@@ -1,8 +1,10 @@
 """Contract: a runner, what executes tasks and can be told to run again, cancel, pause (Celery is one)."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from orakul.tasks.orders import Cancellation
+from orakul.tasks.reader import PausedQueue
 from orakul.tasks.task import Task
 
 __all__ = ["Runner"]
@@ -27,9 +29,13 @@ class Runner(Protocol):
         ...
 
     def pause(self, queue: str) -> None:
-        """Tell the workers to stop taking from the queue."""
+        """Tell the workers to stop taking from the queue; `*` is all queues."""
         ...
 
     def resume(self, queue: str) -> None:
-        """Tell the workers to take from the queue again."""
+        """Tell the workers to take from the queue again; `*` is all queues."""
+        ...
+
+    def repeat(self, pauses: Sequence[PausedQueue], cancellations: Sequence[Cancellation]) -> None:
+        """Tell the workers all standing orders, for those that missed them; pauses not named are over."""
         ...
