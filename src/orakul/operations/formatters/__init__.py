@@ -1,0 +1,1 @@
+"""The formatters that are shipped: table, tree, json, xml."""
