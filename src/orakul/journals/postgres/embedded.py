@@ -1,0 +1,370 @@
+"""A real PostgreSQL server in the user's data folder, from a wheel: nothing to install, nothing to administer.
+
+Who starts it first starts it, who comes later joins it, and it is stopped when the last of them has closed or died,
+however they died: there is no owner whose end would take the server from the others. Locks of the kernel decide, not
+pid files:
+
+| file in the data folder | locked by |
+| --- | --- |
+| `users.lock` | shared: each user of the server. The supervisor waits for it exclusively, then stops the server |
+| `start.lock` | exclusively: who is starting the server, or waiting for it to be ready |
+| `supervisor.lock` | exclusively: the supervisor, all its life |
+
+As root the server runs under an unprivileged account (`place`).
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+from urllib.parse import quote
+
+import msgspec
+
+from orakul.errors import JournalUnavailableError
+from orakul.journals.postgres.cluster import USER, clear_leftovers, configure, initialise, is_ready, version_of
+from orakul.journals.postgres.place import Place, find_programs, prepare_place
+
+__all__ = ["EmbeddedPostgres"]
+
+_log = logging.getLogger("orakul.postgres")
+
+_DATABASE = "orakul"
+_LOG_LIMIT = 8 * 1024 * 1024
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+
+
+class _State(msgspec.Struct):
+    """What the supervisor says of the running server."""
+
+    supervisor: int
+    postmaster: int
+    socket: str
+    port: int
+    tcp: bool
+
+
+class EmbeddedPostgres:
+    """The server of one data folder, as one user of it sees it.
+
+    `start()` starts or joins it, `close()` leaves it; the server ends with its last user. It listens on a unix socket
+    in a folder of its own, and on a loopback TCP port only where `tcp` asks for one (True: any free port), with a
+    password in both cases. Safe to start at once from several processes.
+    """
+
+    def __init__(self, data_dir: Path | str, *, tcp: bool | int = False, timeout: float = 90.0) -> None:
+        self.data_dir = Path(data_dir).absolute()
+        self._tcp = tcp
+        self._timeout = timeout
+        self._users: int | None = None
+        self._state: _State | None = None
+        self._password = ""
+        self._temporary = False
+        self.joined = False
+        """Whether the server was running when `start()` was called."""
+
+    @classmethod
+    def temporary(cls, *, tcp: bool | int = False) -> "EmbeddedPostgres":
+        """Return a server with an empty folder that `close()` removes; for tests."""
+        folder = Path(tempfile.mkdtemp(prefix="orakul-pg-"))
+        folder.chmod(0o711)
+        server = cls(folder, tcp=tcp)
+        server._temporary = True
+        return server
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The address for psycopg and SQLAlchemy: over the unix socket."""
+        state = self._running()
+        folder = quote(state.socket, safe="")
+        return f"postgresql://{USER}:{self._secret}@/{_DATABASE}?host={folder}&port={state.port}"
+
+    @property
+    def tcp_url(self) -> str:
+        """The address over loopback TCP."""
+        state = self._running()
+        if not state.tcp:
+            raise JournalUnavailableError(
+                f"the server of {self.data_dir} was started without TCP, by who started it first"
+            )
+        return f"postgresql://{USER}:{self._secret}@127.0.0.1:{state.port}/{_DATABASE}"
+
+    @property
+    def _secret(self) -> str:
+        return quote(self._password, safe="")
+
+    @property
+    def pid(self) -> int:
+        """The process of the server as it is now (a crashed one is started again, with another)."""
+        self._state = _read_state(self.data_dir) or self._state
+        return self._running().postmaster
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self.data_dir / "postgres.log"
+
+    def start(self) -> Self:
+        """Start the server, or join the running one; return when it takes connections."""
+        if self._users is not None and self._is_alive():
+            return self
+        self._leave()
+        deadline = time.monotonic() + self._timeout
+        place = prepare_place(self.data_dir)
+        self._users = self._enter(deadline)
+        _open_servers.add(self)
+        try:
+            with _locked(self.data_dir / "start.lock", deadline):
+                keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+                self.joined = keeper is None
+                if keeper is not None:
+                    try:
+                        self._launch(place, keeper)
+                    finally:
+                        os.close(keeper)  # the supervisor has inherited the lock with its own descriptor
+                self._state = self._wait_until_ready(place, deadline)
+                self._password = (self.data_dir / "password").read_text().strip()
+                if not self.joined:
+                    self._ensure_database(place)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def close(self, timeout: float = 20.0) -> None:
+        """Leave the server. The last one to leave waits until it has stopped."""
+        if self._users is None:
+            return
+        last = self._leave()
+        if last:
+            self._wait_until_stopped(time.monotonic() + timeout)
+        if self._temporary:
+            self.remove()
+
+    def remove(self) -> None:
+        """Delete the database and its folder. Only when nobody uses it."""
+        keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+        if keeper is None:
+            raise JournalUnavailableError(f"the server of {self.data_dir} is in use, so its files stay")
+        try:
+            link = self.data_dir / "cluster"
+            if link.is_symlink():
+                shutil.rmtree(link.readlink().parent, ignore_errors=True)
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+        finally:
+            os.close(keeper)
+
+    # -- entering and leaving
+
+    def _enter(self, deadline: float) -> int:
+        """Become a user of the server; where it is being stopped, wait until it has."""
+        while True:
+            held = _try_lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
+            if held is not None:
+                return held
+            self._check(deadline, "the server that ran before has not stopped")
+            time.sleep(0.01)
+
+    def _leave(self) -> bool:
+        """Stop being a user; return whether this was the last one."""
+        held, self._users, self._state = self._users, None, None
+        _open_servers.discard(self)
+        if held is None:
+            return False
+        try:
+            # Either nobody else holds it, or the supervisor gets it in this moment: both mean that we were the last.
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
+            return True
+        finally:
+            os.close(held)
+
+    def _forget(self) -> None:
+        """In a forked child: let go of the descriptor without touching the parent's lock."""
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+
+    def _wait_until_stopped(self, deadline: float) -> None:
+        shared_since = None
+        while time.monotonic() < deadline:
+            keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+            if keeper is not None:
+                os.close(keeper)
+                return
+            other = _try_lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
+            if other is None:
+                shared_since = None  # the supervisor has it: the server is stopping
+            else:
+                os.close(other)
+                shared_since = shared_since or time.monotonic()
+                if time.monotonic() - shared_since > 1.0:
+                    return  # somebody came in the meantime
+            time.sleep(0.02)
+        _log.warning("PostgreSQL in %s has not stopped in time; it goes on stopping by itself", self.data_dir)
+
+    def _is_alive(self) -> bool:
+        keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+        if keeper is not None:
+            os.close(keeper)
+        return keeper is None
+
+    def _running(self) -> _State:
+        if self._state is None:
+            raise JournalUnavailableError(f"the server of {self.data_dir} is not started")
+        return self._state
+
+    def _check(self, deadline: float, trouble: str) -> None:
+        if time.monotonic() > deadline:
+            raise JournalUnavailableError(
+                f"PostgreSQL in {self.data_dir}: {trouble} within {self._timeout:.0f} s; see {self.log}"
+            )
+
+    # -- starting
+
+    def _launch(self, place: Place, keeper: int) -> None:
+        """Start the supervisor, which starts the server and stays."""
+        (self.data_dir / "server.json").unlink(missing_ok=True)
+        made_by = version_of(place.cluster)
+        programs = find_programs(place.account, made_by)
+        if made_by is None:
+            initialise(place, programs)
+        else:
+            clear_leftovers(place.cluster)
+        configure(place, programs)
+        folder = place.socket_folder()
+        port = (_free_port() if self._tcp is True else int(self._tcp)) if self._tcp else 5432
+        listen = "127.0.0.1" if self._tcp else ""
+        server = [programs["postgres"], "-D", str(place.cluster)]
+        order = {
+            "command": [*server, "-k", str(folder), "-p", str(port), "-c", f"listen_addresses={listen}"],
+            "environment": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            "uid": place.account.uid if place.account else None,
+            "gid": place.account.gid if place.account else None,
+            "users": str(self.data_dir / "users.lock"),
+            "pid_file": str(place.cluster / "postmaster.pid"),
+            "state": str(self.data_dir / "server.json"),
+            "facts": {"socket": str(folder), "port": port, "tcp": bool(self._tcp)},
+        }
+        with self._open_log() as log:
+            subprocess.run(  # noqa: S603 (our own file)
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), msgspec.json.encode(order).decode()],
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(keeper,),
+                start_new_session=True,
+            )
+
+    def _open_log(self) -> BinaryIO:
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        return self.log.open("ab")
+
+    def _wait_until_ready(self, place: Place, deadline: float) -> _State:
+        while True:
+            alive = self._is_alive()
+            state = _read_state(self.data_dir)
+            if state is not None and is_ready(place.cluster, state.postmaster):
+                return state
+            if not alive:
+                raise JournalUnavailableError(
+                    f"PostgreSQL in {self.data_dir} did not start. Its log ends:\n{self._log_tail()}"
+                )
+            self._check(deadline, "not ready")
+            time.sleep(0.005)
+
+    def _log_tail(self) -> str:
+        with contextlib.suppress(OSError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+        return "(no log)"
+
+    def _ensure_database(self, place: Place) -> None:
+        """Create our database in a new cluster."""
+        import psycopg  # noqa: PLC0415 (only who starts the server needs it here)
+
+        mark = place.home / "database.made"
+        if mark.exists():
+            return
+        state = self._running()
+        with psycopg.connect(
+            host=state.socket, port=state.port, user=USER, password=self._password, dbname="postgres", autocommit=True
+        ) as connection:
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_DATABASE,)).fetchone() is None:
+                connection.execute(f"CREATE DATABASE {_DATABASE}")
+        mark.touch()
+
+
+# -- processes and locks
+
+_open_servers: "weakref.WeakSet[EmbeddedPostgres]" = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    for server in list(_open_servers):
+        server._forget()  # noqa: SLF001 (of this module)
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _try_lock(path: Path, kind: int) -> int | None:
+    """Return a descriptor that holds the lock, or None where somebody else's stands against it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextlib.contextmanager
+def _locked(path: Path, deadline: float) -> Iterator[None]:
+    while (held := _try_lock(path, fcntl.LOCK_EX)) is None:
+        if time.monotonic() > deadline:
+            raise JournalUnavailableError(
+                f"another process has been starting PostgreSQL for too long (it holds {path})"
+            )
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def _read_state(data_dir: Path) -> _State | None:
+    try:
+        return msgspec.json.decode((data_dir / "server.json").read_bytes(), type=_State)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
