@@ -15,6 +15,7 @@ from orakul.settings.form import (
     RetentionSettings,
     Settings,
     StreamSettings,
+    WebSettings,
     known,
     without_password,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "StreamSettings",
+    "WebSettings",
     "known",
     "load_settings",
     "without_password",

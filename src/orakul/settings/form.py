@@ -16,6 +16,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "StreamSettings",
+    "WebSettings",
     "hint_of",
     "is_section",
     "known",
@@ -117,6 +118,26 @@ class StreamSettings(Section, frozen=True, kw_only=True):
     ] = 15.0
 
 
+class WebSettings(Section, frozen=True, kw_only=True):
+    """The web application and what stands before it."""
+
+    root_path: Annotated[str, Meta(description="The path below which a proxy shows Orakul, such as `/orakul`.")] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses or networks of proxies whose forwarded headers are believed; `*`: all."),
+    ] = ()
+    frame_ancestors: Annotated[
+        tuple[str, ...], Meta(description="Origins that may show the page in a frame; empty: none.")
+    ] = ()
+    metrics: Annotated[Literal["open", "signed-in", "off"], Meta(description="Who may read `/metrics`.")] = "open"
+    session_hours: Annotated[
+        float, Meta(gt=0, le=24 * 90, description="How long a sign-in of Orakul's own users holds, in hours.")
+    ] = 12.0
+    language: Annotated[
+        Literal["ru", "en"] | None, Meta(description="Language of the page; unset: that of the browser.")
+    ] = None
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -177,6 +198,7 @@ class Settings(Section, frozen=True, kw_only=True):
     celery: CelerySettings = CelerySettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
+    web: WebSettings = WebSettings()
 
     @property
     def spool(self) -> Path:
