@@ -100,7 +100,8 @@ class StreamApp:
         task_id = query.get("task_id", [None])[-1]
         subscription = Subscription.of(viewer, only=only or KINDS, task_id=task_id or None)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        connection = connect(send, subscription, self.hub.bounds)
+        # Middlewares in front have had their say in the headers; what follows may go past them.
+        connection = connect(send, subscription, self.hub.bounds, scope.get("orakul.server_send", send))
         gone = asyncio.get_running_loop().create_task(_until_gone(receive))
         gone.add_done_callback(lambda _: connection.end("gone"))
         try:

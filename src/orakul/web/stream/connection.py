@@ -225,9 +225,12 @@ def _notice_dead_peers(transport: Any, seconds: float) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
-def connect(send: Send, subscription: Subscription, bounds: Bounds) -> Connection:
-    """Return the fastest connection that the server behind `send` allows. The response must have begun."""
-    cycle = getattr(send, "__self__", None)
+def connect(send: Send, subscription: Subscription, bounds: Bounds, server_send: Send | None = None) -> Connection:
+    """Return the fastest connection that the server allows. The response must have begun.
+
+    `server_send` is the server's own `send`, where middlewares stand between it and the one given.
+    """
+    cycle = getattr(server_send or send, "__self__", None)
     if (
         type(cycle).__module__ == "uvicorn.protocols.http.httptools_impl"
         and getattr(cycle, "chunked_encoding", None) is True
