@@ -1,0 +1,172 @@
+"""Connections to PostgreSQL: a small pool, and what its errors mean.
+
+A pool of our own, as it must outlive what the recorder goes through: forks (a child forgets its parent's connections),
+restarts of the server (a connection found dead is replaced and the work done again), poolers in between (nothing relies
+on the state of a session but time-outs, and nothing is prepared).
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import psycopg
+from psycopg import errors, sql
+
+from orakul.errors import JournalUnavailableError
+
+__all__ = ["SCHEMA", "Connections", "Purpose", "explain", "shown_url"]
+
+SCHEMA = "orakul"
+T = TypeVar("T")
+Purpose = Literal["read", "write"]
+
+_TIMEOUTS = {
+    # A page that takes longer is not waited for; an append waits for its turn at the journal's lock.
+    "read": {"statement_timeout": "3s", "idle_in_transaction_session_timeout": "15s"},
+    "write": {"statement_timeout": "60s", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "15s"},
+}
+_SESSION = {
+    "client_encoding": "UTF8",
+    "TimeZone": "UTC",
+    "default_transaction_isolation": "read committed",  # the append's snapshot must follow its lock
+    "search_path": f"{SCHEMA}, public",
+}
+# What means "not now" rather than "not like this": connection, resources, operator, read-only, locks, time-outs.
+_NOT_NOW = ("08", "25006", "28", "3D", "40", "53", "55P03", "57", "58")
+_NOT_MIGRATED = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName)
+
+
+class Connections:
+    """Connections to one database, opened when needed, kept for the next, at most `size` of each purpose at once.
+
+    Safe from threads and across forks. `url` is anything that libpq takes.
+    """
+
+    def __init__(self, url: str, *, size: int = 8, connect_timeout: int = 5) -> None:
+        self.url = url
+        self._connect_timeout = connect_timeout
+        self._size = size
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._guard = threading.Lock()
+        self._idle: dict[Purpose, list[psycopg.Connection]] = {"read": [], "write": []}
+        self._free = {"read": threading.BoundedSemaphore(self._size), "write": threading.BoundedSemaphore(self._size)}
+
+    def run(self, purpose: Purpose, work: Callable[[psycopg.Connection], T], *, again: bool = True) -> T:
+        """Do the work on a connection, in autocommit mode; return what it returns.
+
+        Work that met a connection that had died while it lay idle is done again on a new one (unless `again` is
+        false, for work that must not be done twice). What means that PostgreSQL does not answer, or not now,
+        becomes JournalUnavailableError.
+        """
+        try:
+            with self._borrow(purpose) as (connection, kept):
+                try:
+                    return work(connection)
+                except (psycopg.OperationalError, psycopg.InterfaceError):
+                    if not (again and kept and connection.closed):
+                        raise
+            self.close_idle()
+            with self._borrow(purpose) as (connection, _):
+                return work(connection)
+        except psycopg.Error as error:
+            unavailable = explain(error, self.url)
+            if unavailable is None:
+                raise
+            raise unavailable from error
+
+    @contextmanager
+    def _borrow(self, purpose: Purpose) -> Iterator[tuple[psycopg.Connection, bool]]:
+        if self._pid != os.getpid():
+            self._reset()  # a forked child: its parent's connections are not its own
+        free, idle = self._free[purpose], self._idle[purpose]
+        with free:
+            with self._guard:
+                kept = idle.pop() if idle else None
+            connection = kept or self.open(purpose)
+            try:
+                yield connection, kept is not None
+            finally:
+                self._give_back(connection, idle)
+
+    def _give_back(self, connection: psycopg.Connection, idle: list[psycopg.Connection]) -> None:
+        if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            connection.close()
+            return
+        with self._guard:
+            idle.append(connection)
+
+    def open(self, purpose: Purpose) -> psycopg.Connection:
+        """Open a connection that belongs to the caller."""
+        connection = psycopg.connect(
+            self.url,
+            autocommit=True,
+            prepare_threshold=None,  # plans must know the values asked for; and poolers lose prepared statements
+            connect_timeout=self._connect_timeout,
+            application_name=f"orakul {purpose}",
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,
+        )
+        try:
+            settings = _SESSION | _TIMEOUTS[purpose]
+            calls = [sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()]
+            connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses now."""
+        if self._pid != os.getpid():
+            return
+        with self._guard:
+            idle = [connection for kept in self._idle.values() for connection in kept]
+            for kept in self._idle.values():
+                kept.clear()
+        for connection in idle:
+            connection.close()
+
+    close = close_idle
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def explain(error: psycopg.Error, url: str) -> JournalUnavailableError | None:
+    """Return the error that says what was tried, what PostgreSQL said and what to do; None for another kind."""
+    said = str(error).strip() or type(error).__name__
+    where = shown_url(url)
+    if isinstance(error, _NOT_MIGRATED):
+        return JournalUnavailableError(f"the journal at {where} lacks its tables ({said}): run 'orakul db upgrade'")
+    if isinstance(error, errors.QueryCanceled):
+        return JournalUnavailableError(f"PostgreSQL at {where} took too long ({said}): narrow the query, or try again")
+    state = error.sqlstate
+    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return JournalUnavailableError(
+            f"PostgreSQL at {where} does not answer: {said}. Is it running, is the URL right?"
+        )
+    if state is not None and state.startswith(_NOT_NOW):
+        return JournalUnavailableError(f"PostgreSQL at {where} refuses for now: {said}")
+    return None
+
+
+def shown_url(url: str) -> str:
+    """Return where the database is, without the password."""
+    try:
+        known: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        return "the given URL, which libpq cannot read"
+    user = f"{known['user']}@" if known.get("user") else ""
+    host = quote(str(known.get("host") or "localhost"), safe="/,:")
+    return f"{user}{host}:{known.get('port') or 5432}/{known.get('dbname') or ''}"

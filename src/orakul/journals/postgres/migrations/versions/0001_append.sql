@@ -1,0 +1,192 @@
+-- What the journal's writers hold while they write: one key, known here only.
+CREATE FUNCTION orakul.lock_key() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 7813586411420706156';
+
+-- Stores events (e_…), log lines (l_…) and the drafts folded from the events (t_…, one a task), in one transaction.
+-- The lock is a statement of its own, so that the next one's snapshot has seen all that was committed before; then one
+-- statement inserts, projects and notifies. `others` are the few of the remaining kinds. Returns the last seq given.
+CREATE FUNCTION orakul.append(
+    e_event_id text[], e_timestamp timestamptz[], e_event_type text[], e_task_id text[], e_user_id text[],
+    e_user_is_number boolean[], e_trace_id text[], e_source text[], e_data json[], e_extra json[],
+    e_era bigint[], e_rank bigint[], e_status text[], e_notice text[],
+    l_event_id text[], l_timestamp timestamptz[], l_task_id text[], l_attempt bigint[], l_level text[], l_logger text[],
+    l_message text[],
+    t_task_id text[], t_created_at timestamptz[], t_started_at timestamptz[], t_finished_at timestamptz[],
+    t_updated_at timestamptz[], t_eta timestamptz[], t_era bigint[], t_name_era bigint[], t_queue_era bigint[],
+    t_worker_era bigint[], t_progress_era bigint[], t_progress_at timestamptz[], t_priority bigint[], t_rank bigint[],
+    t_event_id text[], t_status text[], t_kind text[], t_name text[], t_user_id text[], t_queue text[], t_worker text[],
+    t_parent_id text[], t_root_id text[], t_group_id text[], t_trace_id text[], t_outcome text[], t_error_type text[],
+    t_error_message text[], t_error_place text[], t_error_traceback text[], t_progress_event text[], t_progress json[],
+    t_arguments json[], t_result json[],
+    others jsonb
+) RETURNS bigint LANGUAGE plpgsql
+-- The plan is made once a session and kept: a few rows joined to big tables by their keys, whatever the statistics say.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET search_path = orakul, pg_catalog SET timezone = 'UTC' AS $$
+DECLARE
+    last bigint;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE 'the journal is written in READ COMMITTED, so that an append sees the one before it';
+    END IF;
+    PERFORM pg_advisory_xact_lock(orakul.lock_key());
+
+    WITH incoming AS MATERIALIZED (
+        SELECT nextval('orakul.journal_seq') AS seq, e.*
+        FROM unnest(e_event_id, e_timestamp, e_event_type, e_task_id, e_user_id, e_user_is_number, e_trace_id, e_source,
+                    e_data, e_extra, e_era, e_rank, e_status, e_notice)
+            AS e (event_id, timestamp, event_type, task_id, user_id, user_is_number, trace_id, source,
+                  data, extra, era, rank, status, notice)
+    ), stored AS (
+        INSERT INTO orakul.events (seq, timestamp, user_is_number, event_id, event_type, task_id, user_id, trace_id,
+                                   source, data, extra)
+        SELECT seq, timestamp, user_is_number, event_id, event_type, task_id, user_id, trace_id, source, data, extra
+        FROM incoming
+        ON CONFLICT DO NOTHING
+        RETURNING seq
+    ), logged AS (
+        INSERT INTO orakul.logs (seq, timestamp, attempt, event_id, task_id, level, logger, message)
+        SELECT nextval('orakul.journal_seq'), l.timestamp, l.attempt, l.event_id, l.task_id, l.level, l.logger, l.message
+        FROM unnest(l_event_id, l_timestamp, l_task_id, l_attempt, l_level, l_logger, l_message)
+            AS l (event_id, timestamp, task_id, attempt, level, logger, message)
+        ON CONFLICT DO NOTHING
+        RETURNING seq
+    ), merged AS MATERIALIZED (
+        SELECT
+            n.task_id,
+            least(n.created_at, t.created_at) AS created_at,
+            least(CASE WHEN n.era = top THEN n.started_at END, CASE WHEN t.era = top THEN t.started_at END) AS started_at,
+            CASE WHEN wins THEN n.finished_at ELSE t.finished_at END AS finished_at,
+            CASE WHEN wins THEN n.updated_at ELSE t.updated_at END AS updated_at,
+            greatest(n.eta, t.eta) AS eta,
+            top AS era,
+            CASE WHEN top >= 0 THEN top WHEN says THEN n.progress_era ELSE t.progress_era END AS shown_era,
+            greatest(n.name_era, t.name_era) AS name_era,
+            greatest(n.queue_era, t.queue_era) AS queue_era,
+            greatest(n.worker_era, t.worker_era) AS worker_era,
+            CASE WHEN says THEN n.progress_era ELSE t.progress_era END AS progress_era,
+            CASE WHEN says THEN n.progress_at ELSE t.progress_at END AS progress_at,
+            greatest(n.priority, t.priority) AS priority,
+            CASE WHEN wins THEN n.rank ELSE t.rank END AS rank,
+            CASE WHEN wins THEN n.event_id ELSE t.event_id END AS event_id,
+            CASE WHEN wins THEN n.status ELSE t.status END AS status,
+            coalesce(greatest(n.kind, nullif(t.kind, 'task')), 'task') AS kind,
+            coalesce(greatest(CASE WHEN n.name_era >= coalesce(t.name_era, -1) THEN n.name END,
+                              CASE WHEN t.name_era >= n.name_era THEN t.name END), '') AS name,
+            greatest(n.user_id, t.user_id) AS user_id,
+            greatest(CASE WHEN n.queue_era >= coalesce(t.queue_era, -1) THEN n.queue END,
+                     CASE WHEN t.queue_era >= n.queue_era THEN t.queue END) AS queue,
+            greatest(CASE WHEN n.worker_era >= coalesce(t.worker_era, -1) THEN n.worker END,
+                     CASE WHEN t.worker_era >= n.worker_era THEN t.worker END) AS worker,
+            greatest(n.parent_id, t.parent_id) AS parent_id,
+            greatest(n.root_id, t.root_id) AS root_id,
+            greatest(n.group_id, t.group_id) AS group_id,
+            greatest(n.trace_id, t.trace_id) AS trace_id,
+            CASE WHEN wins THEN n.outcome ELSE t.outcome END AS outcome,
+            CASE WHEN wins THEN n.error_type ELSE t.error_type END AS error_type,
+            CASE WHEN wins THEN n.error_message ELSE t.error_message END AS error_message,
+            CASE WHEN wins THEN n.error_place ELSE t.error_place END AS error_place,
+            CASE WHEN wins THEN n.error_traceback ELSE t.error_traceback END AS error_traceback,
+            CASE WHEN says THEN n.progress_event ELSE t.progress_event END AS progress_event,
+            CASE WHEN says THEN n.progress ELSE t.progress END AS progress,
+            CASE WHEN n.arguments IS NULL THEN t.arguments WHEN t.arguments IS NULL THEN n.arguments
+                 ELSE greatest(n.arguments::text COLLATE "C", t.arguments::text COLLATE "C")::json END AS arguments,
+            CASE WHEN wins THEN n.result ELSE t.result END AS result,
+            t.status AS old_status, t.finished_at AS old_finished_at, t.started_at AS old_started_at,
+            t.user_id AS old_user_id
+        FROM unnest(t_task_id, t_created_at, t_started_at, t_finished_at, t_updated_at, t_eta, t_era, t_name_era,
+                    t_queue_era, t_worker_era, t_progress_era, t_progress_at, t_priority, t_rank, t_event_id, t_status,
+                    t_kind, t_name, t_user_id, t_queue, t_worker, t_parent_id, t_root_id, t_group_id, t_trace_id,
+                    t_outcome, t_error_type, t_error_message, t_error_place, t_error_traceback, t_progress_event,
+                    t_progress, t_arguments, t_result)
+            AS n (task_id, created_at, started_at, finished_at, updated_at, eta, era, name_era,
+                  queue_era, worker_era, progress_era, progress_at, priority, rank, event_id, status,
+                  kind, name, user_id, queue, worker, parent_id, root_id, group_id, trace_id,
+                  outcome, error_type, error_message, error_place, error_traceback, progress_event,
+                  progress, arguments, result)
+        LEFT JOIN orakul.tasks t ON t.task_id = n.task_id
+        CROSS JOIN LATERAL (
+            SELECT greatest(n.era, t.era) AS top,
+                   coalesce((n.era, n.rank, n.updated_at, n.event_id) > (t.era, t.rank, t.updated_at, t.event_id), true)
+                       AS wins,
+                   n.progress_era IS NOT NULL AND coalesce((n.progress_era, n.progress_at, n.progress_event)
+                       > (t.progress_era, t.progress_at, t.progress_event), true) AS says
+        ) AS by_rule
+    ), written AS (
+        INSERT INTO orakul.tasks AS t (
+            task_id, created_at, started_at, finished_at, updated_at, eta, era, run, name_era, queue_era, worker_era,
+            progress_era, progress_at, attempt, priority, rank, event_id, status, kind, name, user_id, queue, worker,
+            parent_id, root_id, group_id, trace_id, outcome, error_type, error_message, error_place, error_traceback,
+            progress_event, progress, arguments, result)
+        SELECT
+            task_id, created_at, started_at, finished_at, updated_at, eta, era, shown_era & 17592186044415, name_era,
+            queue_era, worker_era, progress_era, progress_at, shown_era >> 44, priority, rank, event_id, status, kind,
+            name, user_id, queue, worker, parent_id, root_id, group_id, trace_id, outcome, error_type, error_message,
+            error_place, error_traceback, progress_event, progress, arguments, result
+        FROM merged
+        ON CONFLICT (task_id) DO UPDATE SET (
+            created_at, started_at, finished_at, updated_at, eta, era, run, name_era, queue_era, worker_era,
+            progress_era, progress_at, attempt, priority, rank, event_id, status, kind, name, user_id, queue, worker,
+            parent_id, root_id, group_id, trace_id, outcome, error_type, error_message, error_place, error_traceback,
+            progress_event, progress, arguments, result
+        ) = (
+            excluded.created_at, excluded.started_at, excluded.finished_at, excluded.updated_at, excluded.eta,
+            excluded.era, excluded.run, excluded.name_era, excluded.queue_era, excluded.worker_era,
+            excluded.progress_era, excluded.progress_at, excluded.attempt, excluded.priority, excluded.rank,
+            excluded.event_id, excluded.status, excluded.kind, excluded.name, excluded.user_id, excluded.queue,
+            excluded.worker, excluded.parent_id, excluded.root_id, excluded.group_id, excluded.trace_id,
+            excluded.outcome, excluded.error_type, excluded.error_message, excluded.error_place,
+            excluded.error_traceback, excluded.progress_event, excluded.progress, excluded.arguments, excluded.result)
+    ), done_messages AS (
+        DELETE FROM orakul.messages m USING merged g
+        WHERE m.task_id = g.task_id AND g.status = 'completed'
+    ), done_cancellations AS (
+        DELETE FROM orakul.cancellations c USING merged g
+        WHERE c.task_id = g.task_id AND orakul.order_is_done(c.attempt, g.shown_era, g.status, g.rank::smallint,
+                                                             g.worker_era)
+    ), swings AS (
+        SELECT date_trunc('minute', s.finished_at) AS minute, s.user_id,
+               sum(sign) FILTER (WHERE s.status = 'completed') AS completed,
+               sum(sign) FILTER (WHERE s.status = 'failed') AS failed,
+               sum(sign) FILTER (WHERE s.started_at IS NOT NULL) AS timed,
+               sum(sign * greatest(extract(epoch FROM s.finished_at - s.started_at) * 1000000, 0)) AS micros
+        FROM merged g
+        CROSS JOIN LATERAL (VALUES (1, g.status, g.finished_at, g.started_at, g.user_id),
+                                   (-1, g.old_status, g.old_finished_at, g.old_started_at, g.old_user_id)
+        ) AS s (sign, status, finished_at, started_at, user_id)
+        WHERE (g.status, g.finished_at, g.started_at, g.user_id)
+              IS DISTINCT FROM (g.old_status, g.old_finished_at, g.old_started_at, g.old_user_id)
+          AND s.status IN ('completed', 'failed')
+          AND s.finished_at BETWEEN now() - interval '2 days' AND now() + interval '1 day'
+        GROUP BY 1, 2
+    ), counted AS (
+        INSERT INTO orakul.ended_by_minute AS m (owner, minute, completed, failed, timed, micros)
+        SELECT o.owner, s.minute, coalesce(sum(s.completed), 0), coalesce(sum(s.failed), 0), coalesce(sum(s.timed), 0),
+               coalesce(sum(s.micros), 0)
+        FROM swings s CROSS JOIN LATERAL (VALUES (''), (s.user_id)) AS o (owner)
+        WHERE o.owner IS NOT NULL
+        GROUP BY o.owner, s.minute
+        ON CONFLICT (owner, minute) DO UPDATE SET
+            completed = m.completed + excluded.completed, failed = m.failed + excluded.failed,
+            timed = m.timed + excluded.timed, micros = m.micros + excluded.micros
+    ), turns AS (
+        -- The events that, one after the other, took a task from one status to another.
+        SELECT i.seq, i.notice, i.status, t.status AS old_status,
+               lag(i.status) OVER (PARTITION BY i.task_id ORDER BY i.seq) AS prior
+        FROM incoming i LEFT JOIN orakul.tasks t ON t.task_id = i.task_id
+        WHERE i.notice IS NOT NULL
+          AND coalesce((i.era, i.rank, i.timestamp, i.event_id) > (t.era, t.rank, t.updated_at, t.event_id), true)
+    ), told AS (
+        SELECT count(pg_notify('oracle_channel', '{"seq": ' || seq || notice)) AS times
+        FROM turns WHERE status IS DISTINCT FROM coalesce(prior, old_status)
+    )
+    SELECT max(seq) INTO last
+    FROM (SELECT seq FROM stored UNION ALL SELECT seq FROM logged) AS given, told WHERE told.times >= 0;
+
+    IF others IS NOT NULL THEN
+        PERFORM orakul.append_others(others);
+    END IF;
+    IF last IS NOT NULL THEN
+        PERFORM pg_notify('oracle_feed', last::text);
+    END IF;
+    RETURN coalesce(last, 0);
+END $$;
