@@ -1,0 +1,154 @@
+"""What the web application is made of: the parts that `assembly` joins and hands to `create_app`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from orakul.settings import Settings
+from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
+from orakul.tasks.control import QueueCommand, TaskCommand
+
+__all__ = ["Account", "Accounts", "Commands", "Parts", "StreamPart", "TokenSettings", "WebSettings"]
+
+
+class Account(Protocol):
+    """One of Orakul's own users."""
+
+    @property
+    def user_id(self) -> str:
+        """Return the id that tasks are owned by."""
+        ...
+
+    @property
+    def username(self) -> str:
+        """Return the name signed in with."""
+        ...
+
+    @property
+    def role(self) -> str:
+        """Return `admin`, `viewer` or `user`."""
+        ...
+
+
+class Accounts(Protocol):
+    """Orakul's own users, for a house with no authentication."""
+
+    def authenticate(self, username: str, password: str) -> Account | None:
+        """Return the account where name and password are right, in the same time whether or not there is one."""
+        ...
+
+
+class Commands(Protocol):
+    """The commands (`tasks/control.py`): each either done, or refused with an error of the family."""
+
+    def why_not_retry(self, task: Task) -> str | None:
+        """Return why the task cannot be retried now, or None where it can."""
+        ...
+
+    def why_not_cancel(self, task: Task) -> str | None:
+        """Return why the task cannot be cancelled now, or None where it can."""
+        ...
+
+    def retry(self, task_id: str, author: str, owner: str | None = None) -> TaskCommand:
+        """Run a failed task again."""
+        ...
+
+    def cancel(self, task_id: str, author: str, owner: str | None = None, grace: float = 10.0) -> TaskCommand:
+        """Cancel a task that waits or runs."""
+        ...
+
+    def pause(self, queue: str | None, author: str) -> QueueCommand:
+        """Stop the consumption of a queue, or of all."""
+        ...
+
+    def resume(self, queue: str | None, author: str) -> QueueCommand:
+        """Let a queue, or all, be consumed again."""
+        ...
+
+
+class StreamPart(Protocol):
+    """The stream: an ASGI application that finds who asks in `scope["orakul.identity"]`."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection."""
+        ...
+
+    async def close(self) -> None:
+        """End every open connection, and refuse new ones."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """Where the house's own tokens come from: at most one of `secret`, `public_key` (PEM) and `jwks_url`.
+
+    Tokens signed with Orakul's own key are good beside them: its own users sign in with those.
+    """
+
+    secret: str | None = None
+    public_key: str | None = None
+    jwks_url: str | None = None
+    algorithm: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    leeway: float = 10.0
+    lifetime: float = 12 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings:
+    """How the web application is to behave.
+
+    `metrics` says who may read `/metrics`; `trusted_proxies` whose forwarded headers are believed (addresses or
+    networks, `*` for
+    all; empty: nobody's); `frame_ancestors` who may show the page in a frame; `threads` how many routes run at once.
+    """
+
+    secret_key: bytes
+    token: TokenSettings = field(default_factory=TokenSettings)
+    trace_url: str | None = None
+    root_path: str = ""
+    metrics: Literal["open", "signed-in", "off"] = "open"
+    trusted_proxies: Sequence[str] = ()
+    frame_ancestors: Sequence[str] = ()
+    locale: str | None = None
+    threads: int = 16
+    max_body: int = 65_536
+    grace_seconds: float = 10.0
+
+    @classmethod
+    def of(cls, settings: Settings, secret_key: bytes) -> "WebSettings":
+        """Return what the settings say of the web application."""
+        jwt = settings.jwt
+        token = TokenSettings(
+            secret=jwt.secret,
+            public_key=jwt.public_key,
+            jwks_url=jwt.jwks_url,
+            algorithm=jwt.algorithm,
+            issuer=jwt.issuer,
+            audience=jwt.audience,
+            leeway=jwt.leeway_seconds,
+        )
+        return cls(
+            secret_key=secret_key, token=token, trace_url=settings.trace_url, grace_seconds=settings.grace_seconds
+        )
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """The parts, joined. `probes` are asked by `/readyz`: each raises where what it names does not answer.
+
+    `start` runs before the first request and must not wait for what may be away; `stop` runs after the last.
+    """
+
+    settings: WebSettings
+    reader: TaskReader
+    control: Commands
+    orders: StandingOrders
+    fleet: Fleet
+    accounts: Accounts | None = None
+    stream: StreamPart | None = None
+    probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    start: Callable[[], Awaitable[None]] | None = None
+    stop: Callable[[], Awaitable[None]] | None = None
+    facts: Callable[[], Mapping[str, float]] | None = None
