@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -22,7 +22,6 @@ from orakul.web.pages import INTERFACE, Pages
 from orakul.web.parts import Parts
 from orakul.web.problems import LastResort, ProblemError, on_error, on_invalid
 from orakul.web.proxies import ForwardedHeaders
-from orakul.web.query import refuse_unknown
 from orakul.web.ready import Readiness
 from orakul.web.routes import admin, operation, overview, sign_in, tasks
 from orakul.web.security import SecurityHeaders
@@ -76,9 +75,8 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
     # Before /api/tasks/{task_id}, which it would fit as well.
     door = _StreamRoute(StreamDoor(tokens, parts.stream))
     app.router.routes.append(Route(STREAM_PATH, door, methods=["GET"]))
-    for routes in (tasks, admin, overview, sign_in):
-        app.include_router(routes.router, dependencies=[Depends(refuse_unknown)])
-    app.include_router(operation.router)
+    for routes in (tasks, admin, overview, sign_in, operation):
+        app.include_router(routes.router)
     app.router.default = Pages(interface)
     for kind in (OrakulError, ProblemError, HTTPException):
         app.add_exception_handler(kind, on_error)

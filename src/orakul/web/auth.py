@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from orakul.web.identity import Identity
 from orakul.web.parts import StreamPart
 from orakul.web.problems import ProblemError, problem_response
+from orakul.web.query import refuse_unknown
 from orakul.web.session import COOKIE, same_origin
 from orakul.web.tokens import InvalidTokenError, Tokens
 
@@ -83,6 +84,7 @@ async def _signed_in(
     identity = await identify(request, request.app.state.tokens)
     if identity.by_cookie:
         require_same_origin(request)
+    refuse_unknown(request)
     return identity
 
 

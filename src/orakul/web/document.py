@@ -169,18 +169,27 @@ def _add_problems(path: str, operation: dict[str, Any]) -> None:
     found["default"] = {"description": "Any other problem.", "content": {MEDIA_TYPE: {"schema": ref(Problem)}}}
 
 
+def _stream_parameter(name: str, said: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": said}
+
+
 def _stream_operation() -> dict[str, Any]:
     responses: dict[str, Any] = {
         "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
     }
-    responses.update({str(status): answer for status, answer in answers(None, "", 401, 503).items()})
+    responses.update({str(status): answer for status, answer in answers(None, "", 401, 422, 503).items()})
     last = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "integer"}}
     return {
         "tags": ["tasks"],
         "summary": "What happens, live",
         "operationId": "subscribe",
         "description": _STREAM,
-        "parameters": [{**last, "description": "The last `seq` seen; what came after it is sent first."}],
+        "parameters": [
+            {**last, "description": "The last `seq` seen; what came after it is sent first."},
+            _stream_parameter("last_event_id", "The same, for who cannot send headers."),
+            _stream_parameter("only", "Kinds of events, with commas: `task`, `log`, `event`, `metrics`."),
+            _stream_parameter("task_id", "Only what is about this task."),
+        ],
         "security": [{"bearer": []}, {"cookie": []}],
         "responses": responses,
     }

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ _TIMEOUT = 5.0
 _LARGEST = 1_000_000
 _FRESH = 3_600.0
 _PAUSE = 10.0
+_AWAY = "The keys that tokens are checked with cannot be fetched now."
 
 PublicKey = RSAKey | ECKey
 
@@ -39,10 +40,11 @@ class RemoteKeys:
     is away, the keys known so far stay good.
     """
 
-    def __init__(self, url: str, *, fetch: Callable[[str], bytes] | None = None) -> None:
+    def __init__(self, url: str, algorithms: Collection[str], *, fetch: Callable[[str], bytes] | None = None) -> None:
         if not url.startswith(("https://", "http://")):
             raise SettingsError(f"jwt.jwks_url is not an http address: {url}")
         self._url = url
+        self._algorithms = frozenset(algorithms)
         self._fetch = fetch or _fetch
         self._keys: list[PublicKey] = []
         self._fetched_at = float("-inf")
@@ -53,6 +55,8 @@ class RemoteKeys:
         """Return the key for a token, by its `kid` and `alg`; raise ValueError where there is none."""
         headers = guest.headers()
         wanted, algorithm = headers.get("kid"), str(headers.get("alg"))
+        if algorithm not in self._algorithms:
+            raise ValueError("not an algorithm of ours")
         if time.monotonic() - self._fetched_at > _FRESH:
             self._refresh()
         found = self._find(wanted, algorithm)
@@ -75,6 +79,8 @@ class RemoteKeys:
         with self._lock:
             now = time.monotonic()
             if now - self._tried_at < _PAUSE:
+                if not self._keys:
+                    raise UnavailableError(_AWAY)
                 return
             self._tried_at = now
             try:
@@ -82,7 +88,7 @@ class RemoteKeys:
             except (OSError, ValueError, msgspec.MsgspecError) as error:
                 _log.warning("the keys at %s cannot be fetched: %s", self._url, error)
                 if not self._keys:
-                    raise UnavailableError("The keys that tokens are checked with cannot be fetched now.") from error
+                    raise UnavailableError(_AWAY) from error
             else:
                 self._fetched_at = now
 

@@ -117,9 +117,11 @@ class WebSettings:
     grace_seconds: float = 10.0
 
     @classmethod
-    def of(cls, settings: Settings, secret_key: bytes) -> "WebSettings":
+    def of(cls, settings: Settings, secret_key: bytes | str) -> "WebSettings":
         """Return what the settings say of the web application."""
         jwt = settings.jwt
+        if isinstance(secret_key, str):
+            secret_key = secret_key.encode()
         token = TokenSettings(
             secret=jwt.secret,
             public_key=jwt.public_key,

@@ -23,7 +23,7 @@ def _names(dependant: Dependant) -> Iterator[str]:
         yield from _names(below)
 
 
-async def refuse_unknown(request: Request) -> None:
+def refuse_unknown(request: Request) -> None:
     """Refuse a query that has a name which the route does not know: a filter misspelt must not show everything."""
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute):

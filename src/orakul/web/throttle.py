@@ -58,6 +58,14 @@ class Throttle:
             count.until = now + (min(self._longest, 2.0 ** min(beyond, 20)) if beyond >= 0 else 0.0)
             return 0.0
 
+    def forgive(self, *key: str) -> None:
+        """Take one trial back: it was no failure, though others may have been."""
+        with self._lock:
+            count = self._counts.get(key)
+            if count is not None:
+                count.failures = max(0, count.failures - 1)
+                count.until = min(count.until, self._clock())
+
     def succeeded(self, *key: str) -> None:
         """Forget the failures of a key."""
         with self._lock:

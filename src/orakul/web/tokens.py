@@ -6,8 +6,10 @@ key used as an HMAC secret are refused by construction.
 
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from joserfc import jwt
@@ -139,12 +141,21 @@ def _house(settings: TokenSettings, fetch: Callable[[str], bytes] | None) -> _Ch
         return _Check(key, algorithms, claims)
     if settings.jwks_url:
         algorithms = _pinned(settings, ("RS256", "ES256", "RS384", "RS512", "ES384", "PS256"), None)
-        return _Check(RemoteKeys(settings.jwks_url, fetch=fetch), algorithms, claims)
+        return _Check(RemoteKeys(settings.jwks_url, algorithms, fetch=fetch), algorithms, claims)
     return None
 
 
+def _pem(text: str) -> str:
+    if "-----BEGIN" in text:
+        return text
+    try:
+        return Path(text).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"jwt.public_key is neither PEM text nor a PEM file that can be read: {error}") from error
+
+
 def _public_key(settings: TokenSettings) -> tuple[RSAKey | ECKey, tuple[str, ...]]:
-    pem = str(settings.public_key)
+    pem = _pem(str(settings.public_key))
     try:
         rsa = RSAKey.import_key(pem)
     except (JoseError, ValueError, TypeError):
@@ -184,6 +195,8 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidTokenError(f"The token's `{name}` is not a number.")
+    if not math.isfinite(value):
+        raise InvalidTokenError(f"The token's `{name}` is not a moment.")
     return float(value)
 
 

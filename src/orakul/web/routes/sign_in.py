@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from orakul import __version__
@@ -11,6 +11,7 @@ from orakul.web.auth import SignedIn
 from orakul.web.document import JsonResponse, answers
 from orakul.web.given import TheDoor, TheParts, TheTokens
 from orakul.web.problems import ProblemError
+from orakul.web.query import refuse_unknown
 from orakul.web.session import clear_cookie, set_cookie
 
 __all__ = ["router"]
@@ -22,6 +23,7 @@ router = APIRouter(tags=["sign-in"], default_response_class=JsonResponse)
     "/v1/auth/token",
     summary="A token for one of Orakul's own users",
     operation_id="token",
+    dependencies=[Depends(refuse_unknown)],
     responses=answers(views.TokenGrant, "The token.", 401, 422, 429, 503),
 )
 def token(
@@ -40,15 +42,14 @@ def token(
     """Sign in with name and password (OAuth2 password flow). Failures slow down what follows."""
     del grant_type
     if parts.accounts is None:
-        raise ProblemError(401, "no-accounts", "Orakul has no users of its own here; bring a token of your house.")
+        raise ProblemError(404, "no-accounts", "Orakul has no users of its own here; bring a token of your house.")
     address = request.client.host if request.client else ""
-    door.admit(username, address)
-    with door.room:
+    with door.trial(username, address) as trial:
         account = None if "\0" in username else parts.accounts.authenticate(username, password)
+        trial.succeeded = account is not None
     if account is None:
         headers = {"WWW-Authenticate": 'Bearer realm="orakul"'}
         raise ProblemError(401, "wrong-credentials", "The name or the password is wrong.", headers=headers)
-    door.welcome(username, address)
     issued, seconds = tokens.issue(account.user_id, username=account.username, role=account.role)
     return JsonResponse(views.TokenGrant(access_token=issued, token_type="bearer", expires_in=seconds))  # noqa: S106 (the type's name)
 
