@@ -4,6 +4,8 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 
 | group | what it names |
 | --- | --- |
+| `orakul.journals` | a class that makes a journal from its URL, by product (`postgres`) |
+| `orakul.orders` | the same for the standing orders |
 | `orakul.runners` | a function `(settings, connections) -> Runner`, by the kind of task it runs (`celery`) |
 | `orakul.observers` | an observer, or a function without arguments that makes one |
 """
