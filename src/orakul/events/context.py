@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 _user: ContextVar[str | None] = ContextVar("orakul_user", default=None)
 
@@ -23,3 +23,16 @@ def as_user(user_id: str | int | None) -> Iterator[None]:
 def current_user() -> str | None:
     """Return the user set by the innermost `as_user`, or None."""
     return _user.get()
+
+
+def enter_user(user_id: str | None) -> Token[str | None]:
+    """Set the owner until `leave_user`: `as_user` for those who are told of a beginning and an end by two calls."""
+    return _user.set(user_id)
+
+
+def leave_user(token: Token[str | None]) -> None:
+    """Set the owner back to what it was; to nobody where that was in another context (a thread, a greenlet)."""
+    try:
+        _user.reset(token)
+    except ValueError:
+        _user.set(None)

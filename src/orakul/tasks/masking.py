@@ -23,7 +23,7 @@ from uuid import UUID
 
 import msgspec
 
-__all__ = ["MASK", "Limits", "Masks", "clean_text"]
+__all__ = ["MASK", "Limits", "Masks", "clean_text", "hide_in"]
 
 MASK = "•••"
 
@@ -100,12 +100,18 @@ class Masks:
         return {"args": view.show(list(args), 0), "kwargs": view.show(kwargs, 0)}
 
 
-def hide_in(text: str, secrets: Sequence[str]) -> str:
-    """Mask the secrets where they stand verbatim in free text: an error's message, a traceback, a log line."""
-    for secret in secrets:
-        if secret in text:
-            text = text.replace(secret, MASK)
-    return text
+def hide_in(shown: Any, secrets: Sequence[str]) -> Any:
+    """Mask the secrets where they stand verbatim in a text, or in the texts of a shown value."""
+    if isinstance(shown, str):
+        for secret in secrets:
+            if secret in shown:
+                shown = shown.replace(secret, MASK)
+        return shown
+    if isinstance(shown, list):
+        return [hide_in(item, secrets) for item in shown]
+    if isinstance(shown, dict):
+        return {hide_in(name, secrets): hide_in(value, secrets) for name, value in shown.items()}
+    return MASK if isinstance(shown, int) and not isinstance(shown, bool) and str(shown) in secrets else shown
 
 
 def _split(name: str) -> list[str]:

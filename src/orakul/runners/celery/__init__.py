@@ -1,1 +1,28 @@
-"""Celery."""
+"""Celery, instrumented: one line in the application records its tasks.
+
+    from orakul.runners.celery import install
+
+    app = Celery("shop", broker="redis://…")
+    install(app)
+
+Nothing here raises into the application or waits for anything but a write to a local file.
+"""
+
+import logging
+from typing import Any
+
+__all__ = ["install"]
+
+
+def install(app: Any, **overrides: Any) -> None:
+    """Record the tasks of a Celery application, on its publishers' side and its workers' side.
+
+    Call it once the application is made, in the module that publishers and workers both import; again does nothing.
+    `overrides` are settings by their names (`data="/var/lib/orakul"`), stronger than file and environment.
+    """
+    try:
+        from orakul.runners.celery.installation import install_on  # noqa: PLC0415 (loads Celery only when it is used)
+
+        install_on(app, overrides)
+    except Exception:
+        logging.getLogger(__name__).exception("Orakul could not be installed; the application goes on without it.")
