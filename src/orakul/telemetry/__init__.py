@@ -1,0 +1,1 @@
+"""What other systems of observation take in: one file a product."""
