@@ -6,7 +6,9 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | --- | --- |
 | `orakul.journals` | a class that makes a journal from its URL, by product (`postgres`) |
 | `orakul.orders` | the same for the standing orders |
-| `orakul.runners` | a function `(settings, connections) -> Runner`, by the kind of task it runs (`celery`) |
+| `orakul.journals` | a function `(url) -> Journal`, by the kind of database |
+| `orakul.orders` | a function `(url) -> StandingOrders`, likewise |
+| `orakul.runners` | a function `(settings, sealer, fleet) -> Runner or None` (not set up), by the kind of task it runs |
 | `orakul.observers` | an observer, or a function without arguments that makes one |
 """
 

@@ -22,16 +22,18 @@ _FOREIGN = re.compile(r"^ORAKUL_(CONFIG|SKIP_\w+|TEST_\w+|SERVICE_\w+|PORT_\d+\w
 def load_settings(
     overrides: Mapping[str, Any] | None = None,
     *,
+    defaults: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
 ) -> Settings:
     """Read the settings, or raise SettingsError that names all that is wrong with them.
 
-    `overrides` come from the command line, by dotted key; those that are None do not count.
+    `overrides` come from the command line, by dotted key; those that are None do not count. `defaults` stand in for
+    the usual ones.
     """
     environment = os.environ if environment is None else environment
     wrong: list[str] = []
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(defaults or {})
     file = _file(environment, directory or Path.cwd())
     for found in (*(_from_file(file, wrong) if file else ()), *_from_environment(environment, wrong)):
         _take(found, values, wrong)
