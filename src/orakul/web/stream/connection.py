@@ -159,15 +159,21 @@ class TransportConnection(Connection):
         self._flow = cycle.flow
         self._transport = cycle.transport
         self._kept_alive = bool(cycle.keep_alive)
+        self._write = cycle.transport.write
         self._drainer: asyncio.Task[None] | None = None
         _notice_dead_peers(self._transport, bounds.stalled_seconds)
 
     def push(self, parcel: Parcel) -> None:
         """See Connection."""
-        if self.stalled_since is None and not self._flow.write_paused:
-            if not self.ended.done():
-                self._transport.write(parcel.chunk)
+        if self._flow.write_paused or self.stalled_since is not None:
+            self._hold(parcel)
             return
+        try:
+            self._write(parcel.chunk)
+        except RuntimeError:  # uvloop's word for a transport that has just been closed
+            self.end("gone")
+
+    def _hold(self, parcel: Parcel) -> None:
         if self.ended.done():
             return
         self._keep(parcel.chunk)
@@ -209,7 +215,11 @@ class TransportConnection(Connection):
                 break
             if not self._waiting:
                 break
-            self._transport.write(self._take())
+            try:
+                self._write(self._take())
+            except RuntimeError:  # as in `push`
+                self.end("gone")
+                break
             self.stalled_since = time.monotonic()
         self._drainer = None
         self._caught_up()

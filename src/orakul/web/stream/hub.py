@@ -26,7 +26,7 @@ __all__ = ["Hub", "HubStats"]
 
 _log = logging.getLogger(__name__)
 _PAGE = 1000
-_COSTLY_ROUND = 0.001
+_SHORTEST_REST = 0.004
 _LONGEST_REST = 0.025
 
 
@@ -62,7 +62,7 @@ class Hub:
         warm: int = 5_000,
         heartbeat_seconds: float = 15.0,
         watch_seconds: float = 2.0,
-        breath: float = 0.25,
+        breath: float = 0.1,
     ) -> None:
         self.feed = feed
         self.capacity = capacity
@@ -76,6 +76,7 @@ class Hub:
         self._heartbeat_seconds = heartbeat_seconds
         self._watch_seconds = watch_seconds
         self._breath = breath
+        self._owed = 0.0
         self._audiences = Audiences()
         self._connections: set[Connection] = set()
         self._joining: dict[Connection, asyncio.Task[None]] = {}
@@ -217,11 +218,13 @@ class Hub:
         began = time.perf_counter()
         self._broadcast(batch)
         await asyncio.sleep(0)
-        # The rest of the program runs on this loop too: a costly round is followed by a rest, in which more piles up
-        # for the next round, so that load makes the writes larger and not the loop slower.
-        cost = time.perf_counter() - began
-        if self._breath and cost > _COSTLY_ROUND:
-            await asyncio.sleep(min(cost * self._breath, _LONGEST_REST))
+        # The rest of the program runs on this loop too: rounds are followed by a rest in proportion to what they cost,
+        # in which more piles up for the next round, so that load makes the writes larger and not the loop slower.
+        # A rest is owed until it is long enough for the loop's clock.
+        self._owed += (time.perf_counter() - began) * self._breath
+        if self._owed > _SHORTEST_REST:
+            rest, self._owed = min(self._owed, _LONGEST_REST), 0.0
+            await asyncio.sleep(rest)
 
     def _broadcast(self, batch: Sequence[Entry]) -> None:
         """Hand a batch to its audiences: each entry encoded once, each audience's bytes joined once, one write each."""
