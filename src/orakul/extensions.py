@@ -9,6 +9,8 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | `orakul.journals` | a function `(url) -> Journal`, by the kind of database |
 | `orakul.orders` | a function `(url) -> StandingOrders`, likewise |
 | `orakul.runners` | a function `(settings, sealer, fleet) -> Runner or None` (not set up), by the kind of task it runs |
+| `orakul.formatters` | a class that fulfils `operations.formatter.OutputFormatter` |
+| `orakul.error_handlers` | a class that fulfils `operations.handlers.ErrorHandler` |
 | `orakul.observers` | an observer, or a function without arguments that makes one |
 """
 

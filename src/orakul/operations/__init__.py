@@ -1,6 +1,7 @@
 """A function, watched: what a program did, in what steps, how long, what failed and what is slow."""
 
 from orakul.operations.collector import Sink, collector
+from orakul.operations.configuration import configure
 from orakul.operations.context import CarryingExecutor, OperationContext, carry, carry_into_threads, current_ids
 from orakul.operations.levels import Level, detail_level, set_detail_level
 from orakul.operations.operation import annotate, operation, set_failure_rule, step, watch_calls
@@ -18,6 +19,7 @@ __all__ = [
     "carry",
     "carry_into_threads",
     "collector",
+    "configure",
     "current_ids",
     "detail_level",
     "operation",

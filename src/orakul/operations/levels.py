@@ -66,9 +66,10 @@ def set_detail_level(level: Level | str, by_name: Mapping[str, Level | str] | No
     """
     global _level  # noqa: PLW0603 (the one setting of the process)
     with _lock:
+        parsed = {pattern: _parse(each) for pattern, each in (by_name or {}).items()}
         _level = _parse(level)
         _by_name.clear()
-        _by_name.update({pattern: _parse(each) for pattern, each in (by_name or {}).items()})
+        _by_name.update(parsed)
         for spec in _specs.values():
             spec.on = spec.level <= _wanted(spec.name)
 

@@ -13,6 +13,7 @@ __all__ = [
     "CelerySettings",
     "JwtSettings",
     "Key",
+    "OperationsSettings",
     "RetentionSettings",
     "Settings",
     "StreamSettings",
@@ -138,6 +139,31 @@ class WebSettings(Section, frozen=True, kw_only=True):
     ] = None
 
 
+class OperationsSettings(Section, frozen=True, kw_only=True):
+    """What a program's `@operation`s record, and where they are written (`orakul.operations.configure`)."""
+
+    level: Annotated[
+        Literal["minimal", "standard", "detailed", "debug"],
+        Meta(description="The least important operations that are recorded; those that fail are recorded always."),
+    ] = "standard"
+    levels: Annotated[
+        tuple[str, ...], Meta(description="Levels of single operations, as `PATTERN=LEVEL`: `LOAD_*=debug`.")
+    ] = ()
+    outputs: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Where records go, as `FORMATTER:PLACE`: formatters are table, tree, json, xml, ecs and "
+            "those of other packages, places `stderr`, `stdout` or a file: `table:stderr`, `json:operations.jsonl`."
+        ),
+    ] = ()
+    split_by_thread: Annotated[bool, Meta(description="Give each thread a file of its own.")] = False
+    only_failures: Annotated[bool, Meta(description="Write only what failed.")] = False
+    error_handlers: Annotated[
+        tuple[str, ...],
+        Meta(description="Who is told of failures, by name: `log`, and those of other packages."),
+    ] = ()
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -199,6 +225,7 @@ class Settings(Section, frozen=True, kw_only=True):
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
     web: WebSettings = WebSettings()
+    operations: OperationsSettings = OperationsSettings()
 
     @property
     def spool(self) -> Path:

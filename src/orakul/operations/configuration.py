@@ -1,0 +1,69 @@
+"""Operations as the settings want them: levels, outputs, error handlers."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orakul import extensions
+from orakul.errors import SettingsError
+from orakul.operations.collector import Sink, collector
+from orakul.operations.handlers import ErrorHandlers
+from orakul.operations.levels import set_detail_level
+from orakul.operations.outputs import Output
+from orakul.settings import OperationsSettings, load_settings
+
+__all__ = ["configure"]
+
+
+def configure(settings: OperationsSettings | None = None) -> Callable[[], None]:
+    """Let this process's operations be recorded as the settings say; return what undoes it.
+
+    Without settings, those of `orakul.toml` and the environment. May be called again while the program runs. Raises
+    SettingsError, naming what is wrong, with nothing changed.
+    """
+    given = settings if settings is not None else load_settings().operations
+    by_name = dict(_level(each) for each in given.levels)
+    sinks: list[Sink] = [_output(each, given) for each in given.outputs]
+    if given.error_handlers:
+        sinks.append(ErrorHandlers([_load("orakul.error_handlers", name)() for name in given.error_handlers]))
+    try:
+        set_detail_level(given.level, by_name)
+    except ValueError as error:
+        raise SettingsError(f"operations.levels: {error}") from error
+    collector.flush()
+    collector.sinks.extend(sinks)
+
+    def undo() -> None:
+        collector.flush()
+        for sink in sinks:
+            collector.sinks.remove(sink)
+
+    return undo
+
+
+def _level(text: str) -> tuple[str, str]:
+    pattern, equals, level = text.rpartition("=")
+    if not equals or not pattern.strip():
+        raise SettingsError(f"operations.levels: {text!r} is not PATTERN=LEVEL, such as LOAD_*=debug")
+    return pattern.strip(), level.strip()
+
+
+def _output(text: str, settings: OperationsSettings) -> Output:
+    name, colon, place = text.partition(":")
+    if not colon or not place.strip():
+        raise SettingsError(f"operations.outputs: {text!r} is not FORMATTER:PLACE, such as table:stderr")
+    streams = {"stderr": sys.stderr, "stdout": sys.stdout}
+    return Output(
+        _load("orakul.formatters", name.strip())(),
+        streams.get(place.strip()) or Path(place.strip()),
+        split_by_thread=settings.split_by_thread,
+        only_failures=settings.only_failures,
+    )
+
+
+def _load(group: str, name: str) -> Any:
+    known = extensions.names(group)
+    if name not in known:
+        raise SettingsError(f"nothing called {name!r} is installed in {group!r}; there is: {', '.join(known)}")
+    return extensions.load(group, name)
