@@ -77,7 +77,6 @@ class Pages:
             return Response(body, HTTPStatus.SERVICE_UNAVAILABLE, media_type="text/html; charset=utf-8")
         # The page finds its files wherever a proxy has put us, and however deep the address is.
         text = _ROOTED.sub(rf"\g<1>{safe}/", text)
-        text = text.replace("<head>", f'<head><meta name="orakul-root" content="{safe}">', 1)
         return Response(text, media_type="text/html; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
 

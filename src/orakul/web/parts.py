@@ -33,7 +33,7 @@ class Account(Protocol):
 class Accounts(Protocol):
     """Orakul's own users, for a house with no authentication."""
 
-    def authenticate(self, username: str, password: str) -> Account | None:
+    def verify(self, username: str, password: str) -> Account | None:
         """Return the account where name and password are right, in the same time whether or not there is one."""
         ...
 
@@ -130,9 +130,18 @@ class WebSettings:
             issuer=jwt.issuer,
             audience=jwt.audience,
             leeway=jwt.leeway_seconds,
+            lifetime=settings.web.session_hours * 3600,
         )
         return cls(
-            secret_key=secret_key, token=token, trace_url=settings.trace_url, grace_seconds=settings.grace_seconds
+            secret_key=secret_key,
+            token=token,
+            trace_url=settings.trace_url,
+            root_path=settings.web.root_path,
+            metrics=settings.web.metrics,
+            trusted_proxies=settings.web.trusted_proxies,
+            frame_ancestors=settings.web.frame_ancestors,
+            locale=settings.web.language,
+            grace_seconds=settings.grace_seconds,
         )
 
 
