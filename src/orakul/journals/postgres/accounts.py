@@ -43,7 +43,7 @@ class PostgresAccounts:
         self._hasher = hasher or PasswordHasher()
         self._nobody: str | None = None
 
-    def create(self, username: str, password: str, role: str = "user", user_id: str | None = None) -> Account:
+    def add(self, username: str, password: str, *, role: str = "user", user_id: str | None = None) -> Account:
         """Add a user; raise NotPossibleError where the name or the id is taken, or the role is not known."""
         if role not in ROLES:
             raise NotPossibleError(f"there is no role {role!r}; roles are {', '.join(ROLES)}")
@@ -57,7 +57,7 @@ class PostgresAccounts:
         assert row is not None  # noqa: S101 (RETURNING returns)
         return Account(user_id=row[0], username=row[1], role=row[2], created_at=row[3])
 
-    def verify(self, username: str, password: str) -> Account | None:
+    def authenticate(self, username: str, password: str) -> Account | None:
         """Return the user where the password is theirs, else None."""
         row = None
         if "\x00" not in username:

@@ -1,0 +1,223 @@
+"""The feed: the journal read forward from a cursor, live (design §6).
+
+The rows are the truth and the cursor is one number; a notification is only a wake-up. The feed therefore also works
+where LISTEN cannot be had (a pooler in transaction mode, a standby): then it looks a few times a second.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from orakul.errors import JournalUnavailableError
+from orakul.journals.postgres.connection import adapt, explain, shown_url
+from orakul.journals.postgres.rows import EVENT_WIDTH, event_from, task_from
+from orakul.journals.postgres.statements import BOUNDS, FEED
+from orakul.tasks.feed import Entry
+from orakul.tasks.projection import touches
+from orakul.tasks.reader import LogLine
+
+__all__ = ["PostgresFeed"]
+
+_log = logging.getLogger("orakul.feed")
+
+_CHANNEL = "oracle_feed"
+_LOOK_SECONDS = 1.0
+_BLIND_LOOK_SECONDS = 0.25
+_ANSWER_SECONDS = 15.0
+_BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
+_READERS = 4
+_LOG_WIDTH = 4
+
+
+class PostgresFeed:
+    """Fulfils `tasks.Feed`. `url` leads to PostgreSQL itself rather than to a pooler, so that LISTEN works.
+
+    `follow` has a connection of its own; `read` and `bounds` share a few.
+    """
+
+    def __init__(self, url: str, *, look_seconds: float = _LOOK_SECONDS) -> None:
+        self.url = url
+        self._look_seconds = look_seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: list[psycopg.AsyncConnection] = []
+        self._free = asyncio.Semaphore(_READERS)
+
+    async def bounds(self) -> tuple[int, int]:
+        """Return the oldest `seq` still kept and the newest given out; `(0, 0)` for an empty journal."""
+        async with self._borrow() as connection:
+            row = await (await connection.execute(BOUNDS)).fetchone()
+            return (row[0], row[1]) if row else (0, 0)
+
+    async def read(self, after: int, limit: int = 1000) -> list[Entry]:
+        """Return the entries with `seq > after`, oldest first, at most `limit`."""
+        async with self._borrow() as connection:
+            return await _read(connection, after, limit)
+
+    async def follow(self, after: int) -> AsyncIterator[list[Entry]]:
+        """Yield batches of entries for ever, as they are stored: woken by LISTEN, sure by a look each second."""
+        failures = 0
+        while True:
+            try:
+                connection = await self._connect()
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                failures += 1
+                await self._back_off(failures, error)
+                continue
+            try:
+                wake = await _listen(connection)
+                while True:
+                    wake.clear()  # before the read: what is told of during it is read after it
+                    entries = await _read(connection, after)
+                    failures = 0
+                    if entries:
+                        after = entries[-1].seq
+                        yield entries
+                    else:
+                        await self._wait(connection, wake)
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                failures += 1
+                await self._back_off(failures, error)
+            finally:
+                with suppress(Exception):
+                    await connection.close()
+
+    async def close(self) -> None:
+        """Close the connections that are not in use."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            with suppress(Exception):
+                await connection.close()
+
+    async def _wait(self, connection: psycopg.AsyncConnection, wake: "_Wake") -> None:
+        """Wait until something is told of, or it is time to look."""
+        if not wake.listening:
+            await asyncio.sleep(min(_BLIND_LOOK_SECONDS, self._look_seconds))
+            return
+        if wake.told:
+            return
+        async for _ in connection.notifies(timeout=self._look_seconds, stop_after=1):
+            pass
+
+    async def _back_off(self, failures: int, error: BaseException) -> None:
+        pause = _BACK_OFF[min(failures, len(_BACK_OFF)) - 1] * random.uniform(0.7, 1.3)  # noqa: S311 (spreads clients)
+        where = shown_url(self.url)
+        level = logging.WARNING if failures == 1 else logging.DEBUG
+        _log.log(level, "The feed lost PostgreSQL at %s, trying again in %.1f s: %s", where, pause, error)
+        await asyncio.sleep(pause)
+
+    async def _connect(self) -> psycopg.AsyncConnection:
+        connection = await psycopg.AsyncConnection.connect(
+            self.url,
+            autocommit=True,
+            connect_timeout=5,
+            application_name="orakul feed",
+            prepare_threshold=None,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=15_000,
+        )
+        try:
+            await connection.execute("SELECT set_config('TimeZone', 'UTC', false), set_config('jit', 'off', false)")
+            adapt(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # connections belong to the loop that opened them
+            self._loop, self._idle, self._free = loop, [], asyncio.Semaphore(_READERS)
+        async with self._free:
+            connection = None
+            while self._idle and connection is None:
+                connection = self._idle.pop()
+                if not await _answers(connection):
+                    connection = None
+            try:
+                connection = connection or await self._connect()
+                yield connection
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                if connection is not None:
+                    await connection.close()
+                unavailable = explain(error, self.url) if isinstance(error, psycopg.Error) else None
+                raise (unavailable or JournalUnavailableError(f"PostgreSQL does not answer: {error}")) from error
+            except BaseException:
+                if connection is not None:
+                    await connection.close()
+                raise
+            else:
+                self._idle.append(connection)
+
+
+class _Wake:
+    """Whether something was told of since it was cleared."""
+
+    def __init__(self, *, listening: bool) -> None:
+        self.listening = listening
+        self.told = False
+
+    def clear(self) -> None:
+        self.told = False
+
+    def __call__(self, _: psycopg.Notify) -> None:
+        self.told = True
+
+
+async def _listen(connection: psycopg.AsyncConnection) -> _Wake:
+    try:
+        await connection.execute(f"LISTEN {_CHANNEL}")
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        _log.warning("LISTEN is not to be had here (%s): the feed looks every %.2f s", error, _BLIND_LOOK_SECONDS)
+        return _Wake(listening=False)
+    wake = _Wake(listening=True)
+    connection.add_notify_handler(wake)
+    return wake
+
+
+async def _answers(connection: psycopg.AsyncConnection) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await connection.execute("")
+    except (psycopg.Error, TimeoutError, OSError):
+        with suppress(Exception):
+            await connection.close()
+        return False
+    return True
+
+
+async def _read(connection: psycopg.AsyncConnection, after: int, limit: int = 1000) -> list[Entry]:
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        cursor = await connection.execute(FEED, {"after": after, "limit": limit})
+        rows = await cursor.fetchall()
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    seq, task_row = row[0], row[EVENT_WIDTH + _LOG_WIDTH :]
+    owner = task_row[5]
+    if row[3] is None:
+        attempt, level, logger, message = row[EVENT_WIDTH : EVENT_WIDTH + _LOG_WIDTH]
+        line = LogLine(
+            seq=seq,
+            task_id=row[4],
+            attempt=attempt,
+            timestamp=row[1],
+            level=level,
+            logger=logger,
+            message=message,
+        )
+        return Entry(seq=seq, kind="log", owner=owner, log=line)
+    event = event_from(row[:EVENT_WIDTH])
+    if task_row[0] is not None and touches(event):
+        return Entry(seq=seq, kind="task", owner=owner, event=event, task=task_from(task_row))
+    return Entry(seq=seq, kind="event", owner=owner, event=event)
