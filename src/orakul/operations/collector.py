@@ -43,7 +43,7 @@ class Call(msgspec.Struct, eq=False, gc=False):
     span: int
     parent: int
     context: OperationContext | None
-    thread: int
+    thread: threading.Thread
     start: int
     end: int = 0
     outcome: Outcome = Outcome.SUCCESS
@@ -218,8 +218,8 @@ class Collector:
             "traceback": text,
             "file": call.spec.file,
             "line": call.spec.line,
-            "thread_id": call.thread,
-            "thread_name": _thread_name(call.thread),
+            "thread_id": call.thread.ident or 0,
+            "thread_name": call.thread.name,
             "process_id": os.getpid(),
             "context": dict(call.context.facts) if call.context is not None else {},
             "facts": facts,
@@ -257,11 +257,6 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001 (an exception's own __str__ may raise anything)
         return f"<{type(error).__qualname__} that cannot be shown>"
-
-
-def _thread_name(ident: int) -> str:
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]  # noqa: SLF001 (no public look-up by ident)
-    return thread.name if thread is not None else ""
 
 
 collector = Collector()

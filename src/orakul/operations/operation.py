@@ -10,7 +10,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from threading import get_ident
+from threading import current_thread
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -50,7 +50,7 @@ def set_failure_rule(rule: Callable[[Any], str | None] | None) -> None:
 def _begin(spec: Spec) -> tuple[Call, Any]:
     span = ids.next()
     trace, parent, context = _get() or (span, 0, None)
-    call = Call(spec, trace, span, parent, context, get_ident(), monotonic())
+    call = Call(spec, trace, span, parent, context, current_thread(), monotonic())
     token = _set((trace, span, context))
     _running[span] = call
     return call, token
@@ -112,7 +112,7 @@ def _fail_filtered(spec: Spec, start: int, error: BaseException) -> None:
         return
     span = ids.next()
     trace, parent, context = _get() or (span, 0, None)
-    call = Call(spec, trace, span, parent, context, get_ident(), start)
+    call = Call(spec, trace, span, parent, context, current_thread(), start)
     _fail(call, error)
 
 
@@ -129,7 +129,7 @@ def _sync(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
         # _begin and _end, written out: two calls are a third of what recording costs.
         span = ids.next()
         trace, parent, context = _get() or (span, 0, None)
-        call = Call(spec, trace, span, parent, context, get_ident(), monotonic())
+        call = Call(spec, trace, span, parent, context, current_thread(), monotonic())
         token = _set((trace, span, context))
         _running[span] = call
         try:
@@ -355,7 +355,7 @@ def step(
         return
     now = monotonic()
     trace, parent, context = around
-    call = Call(spec, trace, ids.next(), parent, context, get_ident(), now, now)
+    call = Call(spec, trace, ids.next(), parent, context, current_thread(), now, now)
     _finish_step(call, target, result, error)
 
 
@@ -391,7 +391,7 @@ def watch_calls(instance: Any, method: str, *, level: Level = Level.STANDARD) ->
         name = args[0] if args and isinstance(args[0], str) else method
         spec = spec_of(name, level)
         target = kwargs.get("target", args[1] if len(args) > 1 else None)
-        call = Call(spec, trace, ids.next(), parent, context, get_ident(), monotonic())
+        call = Call(spec, trace, ids.next(), parent, context, current_thread(), monotonic())
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
