@@ -11,7 +11,7 @@ Nothing here raises into the application or waits for anything but a write to a 
 import logging
 from typing import Any
 
-__all__ = ["install"]
+__all__ = ["install", "progress"]
 
 
 def install(app: Any, **overrides: Any) -> None:
@@ -26,3 +26,11 @@ def install(app: Any, **overrides: Any) -> None:
         install_on(app, overrides)
     except Exception:
         logging.getLogger(__name__).exception("Orakul could not be installed; the application goes on without it.")
+
+
+def progress(**facts: Any) -> None:
+    """Say from inside a task how far it is: `progress(done=3, total=10)`. Shown live on its page; never raises."""
+    from orakul.runners.celery.parts import quiet  # noqa: PLC0415 (as above)
+    from orakul.runners.celery.progress import tell_progress  # noqa: PLC0415 (as above)
+
+    quiet(tell_progress)(facts)
