@@ -1,0 +1,235 @@
+import { useLingui } from "@lingui/react/macro";
+import { useCallback, useEffect, useImperativeHandle, useRef } from "react";
+import type { CSSProperties, Ref } from "react";
+
+import { useExplain } from "#/app/commands";
+import { changeView } from "#/app/view";
+import type { ListState, TaskList } from "#/live/list";
+import { Icon } from "#/pieces/Icon";
+
+import { COMPACT_BELOW, columnsFor, nextSort } from "./columns";
+import type { Column } from "./columns";
+import { Row } from "./Row";
+import { useWidth, useWindow } from "./useWindow";
+
+const ROW = 36;
+const ROW_COMPACT = 60;
+const NEAR_END = 60; // rows below the window at which the next page is fetched
+const HANDS_OFF_MS = 4_000; // after a key was pressed on the list
+
+export interface GridHandle {
+  focus: () => void;
+  show: (index: number) => void;
+}
+
+interface Props {
+  list: TaskList;
+  state: ListState;
+  sort: string;
+  selected: string | null;
+  cursor: string | null;
+  onOpen: (taskId: string) => void;
+  filtered: boolean;
+  ref: Ref<GridHandle>;
+}
+
+export function Grid({ list, state, sort, selected, cursor, onOpen, filtered, ref }: Props) {
+  const { t } = useLingui();
+  const scroller = useRef<HTMLDivElement>(null);
+  const width = useWidth(scroller);
+  const compact = width < COMPACT_BELOW;
+  const rowHeight = compact ? ROW_COMPACT : ROW;
+  const columns = columnsFor(compact ? 0 : width);
+  const stable = useStable(columns);
+  const { ids } = state;
+  const seen = useWindow(scroller, ids.length, rowHeight);
+  useCalm(list, scroller, rowHeight);
+
+  useEffect(() => {
+    scroller.current?.scrollTo({ top: 0 }); // another question, another list
+  }, [list]);
+  useEffect(() => {
+    if (state.more && seen.last + NEAR_END >= ids.length) void list.extend();
+  }, [list, state.more, seen.last, ids.length]);
+
+  useImperativeHandle(ref, () => ({
+    focus: () => scroller.current?.focus({ preventScroll: true }),
+    show: (index) => {
+      const element = scroller.current;
+      if (!element) return;
+      const head = compact ? 0 : ROW;
+      const top = index * rowHeight;
+      if (top < element.scrollTop) element.scrollTop = top;
+      else if (top + rowHeight + head > element.scrollTop + element.clientHeight)
+        element.scrollTop = top + rowHeight + head - element.clientHeight;
+    },
+  }));
+
+  const cursorAt = cursor === null ? -1 : ids.indexOf(cursor);
+  const tracks = { "--tracks": stable.map((column) => column.width).join(" ") } as CSSProperties;
+  const waiting = state.phase === "loading" && ids.length === 0;
+  return (
+    <div className="grid-frame">
+      {state.held > 0 && (
+        <button
+          type="button"
+          className="pill"
+          onClick={() => {
+            list.settle();
+            scroller.current?.scrollTo({ top: 0 });
+          }}
+        >
+          <Icon name="up" />
+          {t`${state.held} new`}
+        </button>
+      )}
+      <div
+        ref={scroller}
+        className="grid"
+        role="grid"
+        tabIndex={0}
+        aria-label={t`Tasks`}
+        aria-rowcount={state.more ? -1 : ids.length + 1}
+        aria-colcount={stable.length}
+        aria-busy={waiting}
+        aria-activedescendant={cursorAt >= seen.first && cursorAt < seen.last ? `task-row-${cursorAt}` : undefined}
+        data-compact={compact || undefined}
+        style={tracks}
+      >
+        <div role="rowgroup" className="grid-head">
+          <div role="row" aria-rowindex={1} className="row-head">
+            {stable.map((column, at) => (
+              <Title key={column.id} column={column} at={at} sort={sort} />
+            ))}
+          </div>
+        </div>
+        <div role="rowgroup" className="grid-body" style={{ height: ids.length * rowHeight }}>
+          <div className="grid-slice" role="presentation" style={{ transform: `translateY(${seen.first * rowHeight}px)` }}>
+            {ids.slice(seen.first, seen.last).map((taskId, at) => (
+              <Row
+                key={taskId}
+                taskId={taskId}
+                columns={stable}
+                index={seen.first + at}
+                selected={taskId === selected}
+                cursor={taskId === cursor}
+                leaving={list.isLeaving(taskId)}
+                onOpen={onOpen}
+              />
+            ))}
+          </div>
+        </div>
+      </div>
+      {waiting && <div className="grid-note">{t`Loading…`}</div>}
+      {state.phase === "failed" && <Failed error={state.error} onAgain={() => void list.reload()} />}
+      {state.phase === "ready" && ids.length === 0 && <Empty filtered={filtered} />}
+    </div>
+  );
+}
+
+/** Keep the same array while it says the same, so that rows need not be drawn again. */
+function useStable(columns: readonly Column[]): readonly Column[] {
+  const kept = useRef(columns);
+  if (kept.current.length !== columns.length || kept.current.some((column, at) => column !== columns[at])) kept.current = columns;
+  return kept.current;
+}
+
+/** Tell the list when nobody's eye or hand is on it: no pointer over it, at its top, no key pressed of late. */
+function useCalm(list: TaskList, scroller: { current: HTMLDivElement | null }, rowHeight: number): void {
+  const look = useCallback(
+    (over: boolean, keyAt: number) => {
+      const top = (scroller.current?.scrollTop ?? 0) < rowHeight;
+      list.setCalm(!over && top && performance.now() - keyAt > HANDS_OFF_MS);
+    },
+    [list, scroller, rowHeight],
+  );
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    let over = false;
+    let keyAt = -Infinity;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const tell = () => look(over, keyAt);
+    const on = (event: PointerEvent) => {
+      if (event.pointerType === "touch") return; // a finger that has lifted points at nothing
+      over = event.type !== "pointerleave";
+      tell();
+    };
+    const key = () => {
+      keyAt = performance.now();
+      clearTimeout(timer);
+      timer = setTimeout(tell, HANDS_OFF_MS + 50);
+      tell();
+    };
+    tell();
+    element.addEventListener("pointerenter", on);
+    element.addEventListener("pointermove", on, { passive: true });
+    element.addEventListener("pointerleave", on);
+    element.addEventListener("scroll", tell, { passive: true });
+    element.addEventListener("keydown", key);
+    return () => {
+      clearTimeout(timer);
+      element.removeEventListener("pointerenter", on);
+      element.removeEventListener("pointermove", on);
+      element.removeEventListener("pointerleave", on);
+      element.removeEventListener("scroll", tell);
+      element.removeEventListener("keydown", key);
+    };
+  }, [scroller, look]);
+}
+
+function Title({ column, at, sort }: { column: Column; at: number; sort: string }) {
+  const { i18n } = useLingui();
+  const { sort: key } = column;
+  const sorted = key !== null && sort.replace(/^-/, "") === key;
+  const down = sort.startsWith("-");
+  return (
+    <div
+      role="columnheader"
+      aria-colindex={at + 1}
+      aria-sort={sorted ? (down ? "descending" : "ascending") : key === null ? undefined : "none"}
+      className={`cell cell-${column.id}`}
+    >
+      {key === null ? (
+        <span className="title">{i18n._(column.title)}</span>
+      ) : (
+        <button type="button" className="title" onClick={() => changeView({ sort: nextSort(sort, key) })}>
+          {i18n._(column.title)}
+          {sorted && <Icon name={down ? "down" : "up"} />}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Empty({ filtered }: { filtered: boolean }) {
+  const { t } = useLingui();
+  return (
+    <div className="grid-note">
+      <strong>{filtered ? t`No task fits these filters` : t`No tasks yet`}</strong>
+      {filtered ? (
+        <button
+          type="button"
+          className="button"
+          onClick={() => changeView({ status: [], name: "", user: "", kind: "", queue: "", search: "" })}
+        >
+          {t`Clear filters`}
+        </button>
+      ) : (
+        <p>{t`They appear here as soon as your application sends them.`}</p>
+      )}
+    </div>
+  );
+}
+
+function Failed({ error, onAgain }: { error: unknown; onAgain: () => void }) {
+  const { t } = useLingui();
+  const explain = useExplain();
+  return (
+    <div className="grid-note" role="alert">
+      <strong>{t`The list could not be read`}</strong>
+      <p>{explain(error)}</p>
+      <button type="button" className="button" onClick={onAgain}>{t`Try again`}</button>
+    </div>
+  );
+}

@@ -1,0 +1,116 @@
+import { memo } from "react";
+import { useLingui } from "@lingui/react/macro";
+
+import { useCommandOf, useRoom, useTask } from "#/app/room";
+import { useSecond } from "#/live/clock";
+import { StatusBadge } from "#/pieces/Status";
+import type { Task } from "#/services/types";
+import { formatFull, formatMoment, visible } from "#/texts/format";
+import { useDuration, useLocale } from "#/texts/i18n";
+
+import type { Column, ColumnId } from "./columns";
+
+const FRESH_MS = 700;
+const LONGEST = 300; // characters of a hostile name that are worth laying out
+
+const cut = (text: string): string => visible(text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
+
+function Duration({ task }: { task: Task }) {
+  const duration = useDuration();
+  if (task.duration_ms !== null) return <>{duration(task.duration_ms)}</>;
+  return task.status === "in_progress" && task.started_at ? <Running since={task.started_at} /> : null;
+}
+
+/** The time a task has been running, ticking; only such rows listen to the clock. */
+export function Running({ since }: { since: string }) {
+  const duration = useDuration();
+  const ms = Math.max(0, useSecond() - Date.parse(since));
+  return <span className="ticking">{duration(Math.floor(ms / 1000) * 1000)}</span>;
+}
+
+function Created({ at }: { at: string }) {
+  const locale = useLocale();
+  return <time dateTime={at} title={formatFull(locale, at)}>{formatMoment(locale, at, Date.now())}</time>;
+}
+
+function Progress({ task }: { task: Task }) {
+  const { done, total } = task.progress ?? {};
+  if (task.status !== "in_progress" || typeof done !== "number" || typeof total !== "number" || total <= 0) return null;
+  return <progress className="row-progress" value={Math.min(done, total)} max={total} aria-label={`${done}/${total}`} />;
+}
+
+function Name({ task }: { task: Task }) {
+  const { t } = useLingui();
+  return (
+    <>
+      <span className="cut" title={cut(task.name)}>{cut(task.name) || <em>{t`(no name)`}</em>}</span>
+      {task.attempt > 1 && <span className="attempt" title={t`Attempt ${task.attempt}`}>×{task.attempt}</span>}
+      <Progress task={task} />
+    </>
+  );
+}
+
+function Cell({ id, task }: { id: ColumnId; task: Task }) {
+  const { rows } = useRoom();
+  const command = useCommandOf(task.task_id);
+  switch (id) {
+    case "task_id":
+      return <span className="cut mono" title={cut(task.task_id)}>{cut(task.task_id).slice(0, 60)}</span>;
+    case "name":
+      return <Name task={task} />;
+    case "status": {
+      const fresh = performance.now() - rows.changed(task.task_id) < FRESH_MS;
+      return <StatusBadge key={task.status} status={task.status} command={command} fresh={fresh} />;
+    }
+    case "duration":
+      return <Duration task={task} />;
+    case "created_at":
+      return <Created at={task.created_at} />;
+    case "kind":
+      return <span className="cut">{cut(task.kind)}</span>;
+    default:
+      return <span className="cut" title={cut(task[id] ?? "")}>{cut(task[id] ?? "") || "–"}</span>;
+  }
+}
+
+interface CellsProps {
+  taskId: string;
+  columns: readonly Column[];
+}
+
+/** The cells of a row; they are drawn again only when their own task changes. */
+const Cells = memo(function Cells({ taskId, columns }: CellsProps) {
+  const task = useTask(taskId);
+  if (!task) return null;
+  return columns.map((column, at) => (
+    <div key={column.id} role="gridcell" aria-colindex={at + 1} className={`cell cell-${column.id}`}>
+      <Cell id={column.id} task={task} />
+    </div>
+  ));
+});
+
+interface RowProps extends CellsProps {
+  index: number;
+  selected: boolean;
+  cursor: boolean;
+  leaving: boolean;
+  onOpen: (taskId: string) => void;
+}
+
+export const Row = memo(function Row({ taskId, columns, index, selected, cursor, leaving, onOpen }: RowProps) {
+  return (
+    <div
+      role="row"
+      id={`task-row-${index}`}
+      className="row"
+      aria-rowindex={index + 2}
+      aria-selected={selected}
+      data-cursor={cursor || undefined}
+      data-leaving={leaving || undefined}
+      data-task={taskId}
+      onClick={() => onOpen(taskId)}
+    >
+      <Cells taskId={taskId} columns={columns} />
+    </div>
+  );
+});

@@ -1,0 +1,129 @@
+import { joinStream } from "#/services/stream/client";
+import type { Stream } from "#/services/stream/client";
+import type { FromHub, LinkState } from "#/services/stream/messages";
+import type { LogLine, Summary, Task } from "#/services/types";
+
+import type { Rows } from "./rows";
+
+/** What wants to be told, once a frame, of all that came since the last. */
+export interface Follower {
+  tasks?: (tasks: readonly Task[]) => void;
+  logs?: (lines: readonly LogLine[]) => void;
+  /** What was missed cannot be made up from the stream: read anew. */
+  reset?: () => void;
+}
+
+const HIDDEN_MS = 1_000; // no frames are drawn in a hidden tab: it keeps up once a second
+export const PULSE_SECONDS = 120;
+
+/** The stream, as the page lives on it: gathers what comes and hands it out once a frame. */
+export class LiveFeed {
+  private stream: Stream | null = null;
+  private link: LinkState = { phase: "connecting", heardAt: null };
+  private summary: Summary | null = null;
+  private waiting = new Map<string, Task>();
+  private waitingLogs: LogLine[] = [];
+  private scheduled = false;
+  private readonly followers = new Set<Follower>();
+  private readonly linkListeners = new Set<() => void>();
+  private readonly summaryListeners = new Set<() => void>();
+  private readonly ends = new Map<number, { completed: number; failed: number }>();
+
+  constructor(private readonly rows: Rows) {}
+
+  start(): void {
+    this.stream ??= joinStream((message) => this.take(message));
+  }
+
+  stop(): void {
+    this.stream?.close();
+    this.stream = null;
+  }
+
+  restart(): void {
+    this.stream?.restart();
+  }
+
+  follow(follower: Follower): () => void {
+    this.followers.add(follower);
+    return () => void this.followers.delete(follower);
+  }
+
+  readonly onLink = (listener: () => void): (() => void) => {
+    this.linkListeners.add(listener);
+    return () => void this.linkListeners.delete(listener);
+  };
+
+  readonly linkState = (): LinkState => this.link;
+
+  readonly onSummary = (listener: () => void): (() => void) => {
+    this.summaryListeners.add(listener);
+    return () => void this.summaryListeners.delete(listener);
+  };
+
+  readonly summaryState = (): Summary | null => this.summary;
+
+  setSummary(summary: Summary): void {
+    this.summary = summary;
+    this.summaryListeners.forEach((listener) => listener());
+  }
+
+  /** How many tasks ended in each of the last seconds, oldest first. */
+  pulse(now: number, seconds = PULSE_SECONDS): { completed: number; failed: number }[] {
+    const last = Math.floor(now / 1000) - 1; // the running second is not whole yet
+    return Array.from({ length: seconds }, (_, i) => this.ends.get(last - seconds + 1 + i) ?? { completed: 0, failed: 0 });
+  }
+
+  private take(message: FromHub): void {
+    if (message.kind === "state") {
+      this.link = message.state;
+      this.linkListeners.forEach((listener) => listener());
+    } else if (message.kind === "reset") {
+      this.followers.forEach((follower) => follower.reset?.());
+    } else {
+      message.tasks.forEach((task) => this.waiting.set(task.task_id, task));
+      this.waitingLogs.push(...message.logs);
+      if (message.metrics) this.setSummary(message.metrics);
+      this.heard();
+      this.schedule();
+    }
+  }
+
+  private heard(): void {
+    this.link = { ...this.link, heardAt: Date.now() };
+  }
+
+  private schedule(): void {
+    if (this.scheduled || (this.waiting.size === 0 && this.waitingLogs.length === 0)) return;
+    this.scheduled = true;
+    if (document.hidden) setTimeout(() => this.flush(), HIDDEN_MS);
+    else requestAnimationFrame(() => this.flush());
+  }
+
+  private flush(): void {
+    this.scheduled = false;
+    const tasks = [...this.waiting.values()];
+    const logs = this.waitingLogs;
+    this.waiting = new Map();
+    this.waitingLogs = [];
+    this.count(tasks);
+    const news = this.rows.put(tasks);
+    for (const follower of this.followers) {
+      if (news.length > 0) follower.tasks?.(news);
+      if (logs.length > 0) follower.logs?.(logs);
+    }
+  }
+
+  private count(tasks: readonly Task[]): void {
+    const second = Math.floor(Date.now() / 1000);
+    for (const task of tasks) {
+      if (task.status !== "completed" && task.status !== "failed") continue;
+      if (this.rows.get(task.task_id)?.status === task.status) continue;
+      const counts = this.ends.get(second) ?? { completed: 0, failed: 0 };
+      counts[task.status] += 1;
+      this.ends.set(second, counts);
+    }
+    const old = second - 2 * PULSE_SECONDS;
+    for (const key of this.ends.keys()) if (key < old) this.ends.delete(key);
+  }
+}

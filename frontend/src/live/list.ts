@@ -1,0 +1,207 @@
+import type { Page, Task, TaskQuery } from "#/services/types";
+
+import { matches, newestFirst } from "./merge";
+import type { Rows } from "./rows";
+
+/** What a list shows at a moment; a new object whenever something of it changes. */
+export interface ListState {
+  ids: readonly string[];
+  /** New tasks that are kept back because the reader's eye or hand is on the list. */
+  held: number;
+  /** Whether the server has more below. */
+  more: boolean;
+  phase: "loading" | "ready" | "failed";
+  error: unknown;
+}
+
+export type FetchPage = (query: TaskQuery, cursor: string | null, signal: AbortSignal) => Promise<Page<Task>>;
+
+const HELD_MOST = 2_000;
+const GROWN_MOST = 5_000; // rows that came live before the list is read anew and becomes short again
+
+/**
+ * The list on the screen: pages from the server, and what the stream adds to them.
+ *
+ * Known tasks change in place and never move. New ones go to their place while the list is `calm` (nobody points at
+ * it and it stands at its top) and are counted and kept back while it is not, so that nothing jumps under the pointer.
+ */
+export class TaskList {
+  private state: ListState = { ids: [], held: 0, more: false, phase: "loading", error: null };
+  private members = new Set<string>();
+  private readonly held = new Set<string>();
+  private readonly leaving = new Set<string>();
+  private next: string | null = null;
+  private grown = 0;
+  private calm = true;
+  private fetching: AbortController | null = null;
+  private readonly listeners = new Set<() => void>();
+
+  constructor(
+    readonly query: TaskQuery,
+    private readonly rows: Rows,
+    private readonly fetchPage: FetchPage,
+    /** What another list shows now: of it, what fits stands here until the first page has come. */
+    seed: readonly string[] = [],
+  ) {
+    const fits = (id: string): boolean => {
+      const task = rows.get(id);
+      return task !== undefined && matches(query, task);
+    };
+    const ids = seed.filter(fits);
+    this.members = new Set(ids);
+    this.state = { ...this.state, ids };
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): ListState => this.state;
+
+  has(taskId: string): boolean {
+    return this.members.has(taskId) || this.held.has(taskId);
+  }
+
+  /** Whether a task is still shown though it no longer fits the filters. */
+  isLeaving(taskId: string): boolean {
+    return this.leaving.has(taskId);
+  }
+
+  close(): void {
+    this.fetching?.abort();
+    this.fetching = null;
+  }
+
+  /** Read the first page; what is on the screen stays until it has come. */
+  async reload(): Promise<void> {
+    await this.fetch(null, (page) => {
+      this.members = new Set(page.items.map((task) => task.task_id));
+      this.held.clear();
+      this.leaving.clear();
+      this.grown = 0;
+      this.set({ ids: [...this.members], held: 0 });
+    });
+  }
+
+  /** Read the page below the last row. */
+  async extend(): Promise<void> {
+    if (this.next === null || this.fetching) return;
+    await this.fetch(this.next, (page) => {
+      const fresh = page.items.map((task) => task.task_id).filter((id) => !this.members.has(id));
+      fresh.forEach((id) => {
+        this.members.add(id);
+        this.held.delete(id);
+      });
+      this.set({ ids: [...this.state.ids, ...fresh], held: this.held.size });
+    });
+  }
+
+  private async fetch(cursor: string | null, take: (page: Page<Task>) => void): Promise<void> {
+    this.fetching?.abort();
+    const control = new AbortController();
+    this.fetching = control;
+    try {
+      const page = await this.fetchPage(this.query, cursor, control.signal);
+      if (control.signal.aborted) return;
+      this.rows.put(page.items);
+      this.next = page.next;
+      take(page);
+      this.set({ phase: "ready", error: null, more: page.next !== null });
+    } catch (error) {
+      if (!control.signal.aborted) this.set({ phase: "failed", error });
+    } finally {
+      if (this.fetching === control) this.fetching = null;
+    }
+  }
+
+  /** Say whether rows may come and go now. */
+  setCalm(calm: boolean): void {
+    if (calm === this.calm) return;
+    this.calm = calm;
+    if (calm) this.settle();
+  }
+
+  /** Let in what was kept back, and let go what no longer fits. */
+  settle(): void {
+    if (this.held.size >= HELD_MOST || this.grown > GROWN_MOST || (this.held.size > 0 && !this.knowsPlaces())) {
+      void this.reload();
+      return;
+    }
+    const fresh = [...this.held];
+    this.held.clear();
+    this.insert(fresh);
+  }
+
+  /** Take tasks of which the stream has said something. */
+  apply(tasks: readonly Task[]): void {
+    const fresh: string[] = [];
+    let left = 0;
+    for (const task of tasks) {
+      const id = task.task_id;
+      const fits = matches(this.query, task);
+      if (this.members.has(id)) {
+        if (fits) this.leaving.delete(id);
+        else if (!this.leaving.has(id)) left = this.leaving.add(id).size;
+      } else if (!fits) this.held.delete(id);
+      else if (!this.held.has(id) && this.isInReach(task)) fresh.push(id);
+    }
+    if (this.calm && this.knowsPlaces()) {
+      if (fresh.length > 0 || left > 0) this.insert(fresh);
+    } else if (fresh.length > 0 || left > 0) {
+      fresh.forEach((id) => this.held.size < HELD_MOST && this.held.add(id));
+      this.set({ held: this.held.size });
+    }
+  }
+
+  /** Only in the order of time can we tell where a new task stands; the other orders are the server's to say. */
+  private knowsPlaces(): boolean {
+    return this.query.sort === "-created_at";
+  }
+
+  /** A task older than the last row that was fetched will come with its page. */
+  private isInReach(task: Task): boolean {
+    if (!this.knowsPlaces()) return task.status === "pending" && task.attempt === 1;
+    if (this.next === null) return true;
+    const last = this.rows.get(this.state.ids[this.state.ids.length - 1] ?? "");
+    return last === undefined || newestFirst(task, last) < 0;
+  }
+
+  private insert(fresh: readonly string[]): void {
+    let ids = this.leaving.size > 0 ? this.state.ids.filter((id) => !this.leaving.has(id)) : this.state.ids;
+    this.leaving.forEach((id) => this.members.delete(id));
+    this.leaving.clear();
+    if (fresh.length > 0) {
+      fresh.forEach((id) => this.members.add(id));
+      ids = this.merge(fresh, ids);
+      this.grown += fresh.length;
+    }
+    this.set({ ids, held: this.held.size });
+    if (this.grown > GROWN_MOST && this.calm && !this.fetching) void this.reload();
+  }
+
+  /** Join newcomers and the list, both newest first. Newcomers belong near the top, so few rows are looked at. */
+  private merge(fresh: readonly string[], ids: readonly string[]): string[] {
+    const known = (id: string): Task[] => {
+      const task = this.rows.get(id);
+      return task ? [task] : [];
+    };
+    const newcomers = fresh.flatMap(known).sort(newestFirst);
+    const head: string[] = [];
+    let at = 0;
+    for (const task of newcomers) {
+      for (; at < ids.length; at += 1) {
+        const other = this.rows.get(ids[at] ?? "");
+        if (other && newestFirst(task, other) < 0) break;
+        head.push(ids[at] ?? "");
+      }
+      head.push(task.task_id);
+    }
+    return head.concat(ids.slice(at));
+  }
+
+  private set(change: Partial<ListState>): void {
+    this.state = { ...this.state, ...change };
+    this.listeners.forEach((listener) => listener());
+  }
+}

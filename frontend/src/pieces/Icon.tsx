@@ -1,0 +1,65 @@
+import type { ReactNode } from "react";
+
+const PATHS = {
+  pending: <><circle cx="8" cy="8" r="5.75" strokeDasharray="2.6 2" /><path d="M8 5.2V8l1.9 1.3" /></>,
+  in_progress: <path d="M8 2.25a5.75 5.75 0 1 1-5.75 5.75" />,
+  completed: <><circle cx="8" cy="8" r="5.75" /><path d="m5.6 8.1 1.7 1.7 3.2-3.5" /></>,
+  failed: <><path d="M8 2.4 14 13H2L8 2.4Z" /><path d="M8 6.6v3M8 11.2v.1" /></>,
+  cancelled: <><circle cx="8" cy="8" r="5.75" /><path d="m4 12 8-8" /></>,
+  retry: <><path d="M13.2 8A5.2 5.2 0 1 1 11.6 4.3L13.2 6" /><path d="M13.4 2.8V6h-3.2" /></>,
+  stop: <rect x="4" y="4" width="8" height="8" rx="1.4" />,
+  pause: <path d="M5.5 3.5v9M10.5 3.5v9" />,
+  play: <path d="M5 3.2v9.6L12.6 8 5 3.2Z" />,
+  search: <><circle cx="7" cy="7" r="4.25" /><path d="m13.2 13.2-3-3" /></>,
+  close: <path d="m4 4 8 8M12 4l-8 8" />,
+  copy: <><rect x="5.5" y="5.5" width="8" height="8" rx="1.4" /><path d="M10.5 3.2A1 1 0 0 0 9.8 2.5H3.5a1 1 0 0 0-1 1v6.3a1 1 0 0 0 .7.7" /></>,
+  check: <path d="m3.5 8.4 3 3 6-6.6" />,
+  down: <path d="m4.5 6.5 3.5 3.5 3.5-3.5" />,
+  right: <path d="m6.5 4.5 3.5 3.5-3.5 3.5" />,
+  left: <path d="M9.5 4.5 6 8l3.5 3.5" />,
+  up: <path d="m4.5 9.5 3.5-3.5 3.5 3.5" />,
+  external: <><path d="M9 3h4v4M13 3 7.5 8.5" /><path d="M11 9.5v2.8a.9.9 0 0 1-.9.9H3.9a.9.9 0 0 1-.9-.9V5.9a.9.9 0 0 1 .9-.9h2.8" /></>,
+  sun: <><circle cx="8" cy="8" r="2.6" /><path d="M8 1.8v1.4M8 12.8v1.4M1.8 8h1.4M12.8 8h1.4M3.6 3.6l1 1M11.4 11.4l1 1M3.6 12.4l1-1M11.4 4.6l1-1" /></>,
+  moon: <path d="M13 9.6A5.6 5.6 0 0 1 6.4 3a5.6 5.6 0 1 0 6.6 6.6Z" />,
+  system: <><rect x="2.2" y="3" width="11.6" height="8" rx="1.2" /><path d="M6 13.5h4" /></>,
+  user: <><circle cx="8" cy="5.6" r="2.6" /><path d="M2.9 13.4a5.2 5.2 0 0 1 10.2 0" /></>,
+  out: <><path d="M6.5 13.2H3.6a.9.9 0 0 1-.9-.9V3.7a.9.9 0 0 1 .9-.9h2.9" /><path d="M10.2 11 13.3 8l-3.1-3M13 8H6.4" /></>,
+  keys: <><rect x="1.8" y="4" width="12.4" height="8" rx="1.4" /><path d="M4.6 6.8h.1M7 6.8h.1M9.4 6.8h.1M11.6 6.8h.1M5 9.4h6" /></>,
+  filter: <path d="M2.5 4h11M4.5 8h7M6.5 12h3" />,
+  link: <><path d="M6.8 9.2a2.6 2.6 0 0 0 3.7 0l2-2a2.6 2.6 0 0 0-3.7-3.7l-.7.7" /><path d="M9.2 6.8a2.6 2.6 0 0 0-3.7 0l-2 2a2.6 2.6 0 0 0 3.7 3.7l.7-.7" /></>,
+  file: <><path d="M9 2.2H4.6a.9.9 0 0 0-.9.9v9.8a.9.9 0 0 0 .9.9h6.8a.9.9 0 0 0 .9-.9V5.5L9 2.2Z" /><path d="M9 2.4v3.2h3.2" /></>,
+} satisfies Record<string, ReactNode>;
+
+export type IconName = keyof typeof PATHS;
+
+/** A drawing beside words; it says nothing of its own to a screen reader. */
+export function Icon({ name, className = "" }: { name: IconName; className?: string }) {
+  return (
+    <svg
+      className={`icon ${className}`}
+      viewBox="0 0 16 16"
+      width="16"
+      height="16"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.5"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      aria-hidden="true"
+      focusable="false"
+    >
+      {PATHS[name]}
+    </svg>
+  );
+}
+
+/** The mark of Orakul: an open ring, the eye in it, and what it has just caught sight of. */
+export function Mark({ size = 26 }: { size?: number }) {
+  return (
+    <svg className="mark" viewBox="0 0 32 32" width={size} height={size} fill="none" aria-hidden="true" focusable="false">
+      <path d="M26.4 10.4A12 12 0 1 1 21.2 5.2" stroke="currentColor" strokeWidth="2.8" strokeLinecap="round" />
+      <circle cx="16" cy="16" r="4.4" fill="currentColor" />
+      <circle className="mark-star" cx="24.6" cy="7" r="2.3" fill="currentColor" />
+    </svg>
+  );
+}

@@ -1,0 +1,53 @@
+/** The one door to the API: every request that the interface makes is a function here. */
+import { ApiError, query, request } from "./http";
+import type { Change, LogLine, Me, Page, Queue, Settings, Summary, Task, TaskDetail, TaskQuery } from "./types";
+
+const one = (taskId: string): string => `api/tasks/${encodeURIComponent(taskId)}`;
+
+export const api = {
+  me: (signal?: AbortSignal) => request<Me>("api/me", { signal, anonymous: true }),
+  settings: (signal?: AbortSignal) => request<Settings>("api/settings", { signal }),
+  summary: (signal?: AbortSignal) => request<Summary>("api/summary", { signal }),
+  queues: (signal?: AbortSignal) => request<Page<Queue>>("api/queues", { signal }),
+
+  tasks: (wanted: TaskQuery, cursor: string | null, limit: number, signal?: AbortSignal) =>
+    request<Page<Task>>(`api/tasks${query({ ...wanted, cursor, limit })}`, { signal }),
+  names: (prefix: string, signal?: AbortSignal) =>
+    request<Page<string> | string[]>(`api/names${query({ prefix })}`, { signal }).then((answer) =>
+      Array.isArray(answer) ? answer : answer.items,
+    ),
+
+  task: (taskId: string, signal?: AbortSignal) => request<TaskDetail>(one(taskId), { signal }),
+  history: (taskId: string, signal?: AbortSignal) => request<Page<Change>>(`${one(taskId)}/history`, { signal }),
+  logs: (taskId: string, after: number, signal?: AbortSignal) =>
+    request<Page<LogLine>>(`${one(taskId)}/logs${query({ after: after || null, limit: 1000 })}`, { signal }),
+  children: (taskId: string, signal?: AbortSignal) => request<Page<Task>>(`${one(taskId)}/children`, { signal }),
+
+  retry: (taskId: string) => request<unknown>(`${one(taskId)}/retry`, { method: "POST" }),
+  cancel: (taskId: string) => request<unknown>(one(taskId), { method: "DELETE" }),
+  /** Pause a queue; all of them where none is named. */
+  pause: (queue: string | null) =>
+    request<unknown>("api/admin/queue/pause", { method: "POST", json: queue === null ? {} : { queue } }),
+  resume: (queue: string | null) =>
+    request<unknown>("api/admin/queue/resume", { method: "POST", json: queue === null ? {} : { queue } }),
+
+  /** Swap a name and a password for a session cookie; the token is forgotten at once. */
+  signIn: async (username: string, password: string): Promise<void> => {
+    const token = await request<{ access_token: string }>("v1/auth/token", {
+      method: "POST",
+      form: { grant_type: "password", username, password },
+      anonymous: true,
+    });
+    await request<unknown>("api/session", { method: "POST", bearer: token.access_token, anonymous: true });
+  },
+  signOut: () => request<unknown>("api/session", { method: "DELETE", anonymous: true }),
+  /** What stands behind the API: 503 means that Orakul answers, and its database or feed does not. */
+  ready: async (): Promise<"ready" | "database away" | "silent"> => {
+    try {
+      await request<unknown>("readyz", { anonymous: true });
+      return "ready";
+    } catch (error) {
+      return error instanceof ApiError && error.status === 503 ? "database away" : "silent";
+    }
+  },
+};

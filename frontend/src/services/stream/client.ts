@@ -1,0 +1,48 @@
+import { address } from "../base";
+import { StreamHub } from "./hub";
+import type { Port } from "./hub";
+import type { FromHub, ToHub } from "./messages";
+
+const BEAT_MS = 30_000;
+
+/** A tab's end of the stream. */
+export interface Stream {
+  /** Open the stream anew, as after another sign-in. */
+  restart: () => void;
+  close: () => void;
+}
+
+/** Join the browser's one stream, or open one of our own where the browser has no SharedWorker. */
+export function joinStream(listen: (message: FromHub) => void): Stream {
+  const url = address("api/tasks/subscribe");
+  const send = typeof SharedWorker === "undefined" ? ownHub(listen) : sharedHub(listen);
+  send({ kind: "hello", url });
+  const beat = setInterval(() => send({ kind: "beat" }), BEAT_MS);
+  const bye = () => send({ kind: "bye" });
+  const back = (event: PageTransitionEvent) => {
+    if (event.persisted) send({ kind: "hello", url }); // taken out of the back-forward cache
+  };
+  addEventListener("pagehide", bye);
+  addEventListener("pageshow", back);
+  return {
+    restart: () => send({ kind: "restart", url }),
+    close: () => {
+      clearInterval(beat);
+      removeEventListener("pagehide", bye);
+      removeEventListener("pageshow", back);
+      bye();
+    },
+  };
+}
+
+function sharedHub(listen: (message: FromHub) => void): (message: ToHub) => void {
+  const worker = new SharedWorker(new URL("./worker.ts", import.meta.url), { type: "module", name: "orakul-stream" });
+  worker.port.onmessage = (event: MessageEvent<FromHub>) => listen(event.data);
+  return (message) => worker.port.postMessage(message);
+}
+
+function ownHub(listen: (message: FromHub) => void): (message: ToHub) => void {
+  const hub = new StreamHub((url) => new EventSource(url, { withCredentials: true }));
+  const port: Port = { post: listen };
+  return (message) => hub.receive(port, message);
+}

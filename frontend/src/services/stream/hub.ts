@@ -1,0 +1,149 @@
+import type { LogLine, Summary, Task } from "../types";
+import type { FromHub, LinkState, ToHub } from "./messages";
+
+/** A tab, as the hub sees it. */
+export interface Port {
+  post: (message: FromHub) => void;
+}
+
+const BATCH_MS = 16; // about a frame: what comes within it travels to the tabs together
+const SILENT_TAB_MS = 200_000; // background tabs beat once a minute at worst; one that stays silent is gone
+const REOPEN_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
+
+/**
+ * Holds the one EventSource of the browser and shares it between the tabs.
+ *
+ * A dropped connection is taken up again by EventSource itself, with Last-Event-ID, so nothing is missed. A
+ * connection that the server refused (EventSource gives up then) is opened anew here with a growing pause, and with
+ * the number of the last event in its address, as a new EventSource sends no Last-Event-ID of its own.
+ */
+export class StreamHub {
+  private readonly ports = new Map<Port, number>();
+  private source: EventSource | null = null;
+  private url = "";
+  private state: LinkState = { phase: "connecting", heardAt: null };
+  private readonly tasks = new Map<string, Task>();
+  private logs: LogLine[] = [];
+  private metrics: Summary | null = null;
+  private lastMetrics: Summary | null = null;
+  private batchTimer: ReturnType<typeof setTimeout> | null = null;
+  private reopenTimer: ReturnType<typeof setTimeout> | null = null;
+  private refusals = 0;
+  private lastId = "";
+
+  constructor(private readonly open: (url: string) => EventSource) {}
+
+  receive(port: Port, message: ToHub): void {
+    if (message.kind === "bye") {
+      this.leave(port);
+      return;
+    }
+    const known = this.ports.has(port);
+    this.ports.set(port, Date.now());
+    if (message.kind === "restart" || (message.kind === "hello" && message.url !== this.url)) {
+      this.url = message.url;
+      this.lastMetrics = null;
+      this.lastId = "";
+      this.connect();
+    } else if (message.kind === "hello" && !this.source && !this.reopenTimer) {
+      this.connect();
+    }
+    if (!known || message.kind === "hello") {
+      port.post({ kind: "state", state: this.state });
+      if (this.lastMetrics) port.post({ kind: "batch", tasks: [], logs: [], metrics: this.lastMetrics });
+    }
+    this.sweep();
+  }
+
+  private leave(port: Port): void {
+    this.ports.delete(port);
+    if (this.ports.size === 0) this.disconnect();
+  }
+
+  private sweep(): void {
+    const limit = Date.now() - SILENT_TAB_MS;
+    for (const [port, seen] of this.ports) if (seen < limit) this.leave(port);
+  }
+
+  private disconnect(): void {
+    this.source?.close();
+    this.source = null;
+    if (this.reopenTimer) clearTimeout(this.reopenTimer);
+    this.reopenTimer = null;
+    this.tasks.clear();
+    this.logs = [];
+    this.metrics = null;
+    this.state = { phase: "connecting", heardAt: null };
+  }
+
+  private connect(): void {
+    const heardAt = this.state.heardAt;
+    this.disconnect();
+    const source = this.open(this.lastId ? `${this.url}?last_event_id=${encodeURIComponent(this.lastId)}` : this.url);
+    this.source = source;
+    this.announce({ phase: heardAt === null ? "connecting" : "reconnecting", heardAt });
+    source.onopen = () => {
+      if (this.source !== source) return;
+      this.refusals = 0;
+      this.announce({ phase: "live", heardAt: Date.now() });
+    };
+    source.onerror = () => {
+      if (this.source !== source) return;
+      if (source.readyState === source.CLOSED) this.refused();
+      else this.announce({ phase: "reconnecting", heardAt: this.state.heardAt });
+    };
+    const on = (name: string, take: (data: unknown) => void) => {
+      source.addEventListener(name, (event) => {
+        if (this.source !== source) return;
+        this.state.heardAt = Date.now();
+        const { data, lastEventId } = event as MessageEvent<string>;
+        if (lastEventId) this.lastId = lastEventId;
+        take(JSON.parse(data));
+        this.schedule();
+      });
+    };
+    on("task", (data) => {
+      const task = data as Task;
+      this.tasks.set(task.task_id, task);
+    });
+    on("log", (data) => void this.logs.push(data as LogLine));
+    on("metrics", (data) => {
+      this.metrics = this.lastMetrics = data as Summary;
+    });
+    on("reset", (data) => this.tell({ kind: "reset", reason: (data as { reason?: string }).reason ?? "" }));
+  }
+
+  private refused(): void {
+    this.source = null;
+    this.announce({ phase: "refused", heardAt: this.state.heardAt });
+    const pause = REOPEN_MS[Math.min(this.refusals, REOPEN_MS.length - 1)] ?? 15_000;
+    this.refusals += 1;
+    this.reopenTimer = setTimeout(
+      () => {
+        this.reopenTimer = null;
+        if (this.ports.size > 0) this.connect();
+      },
+      pause * (0.75 + Math.random() / 2),
+    );
+  }
+
+  private schedule(): void {
+    this.batchTimer ??= setTimeout(() => {
+      this.batchTimer = null;
+      if (this.tasks.size === 0 && this.logs.length === 0 && !this.metrics) return;
+      this.tell({ kind: "batch", tasks: [...this.tasks.values()], logs: this.logs, metrics: this.metrics });
+      this.tasks.clear();
+      this.logs = [];
+      this.metrics = null;
+    }, BATCH_MS);
+  }
+
+  private announce(state: LinkState): void {
+    this.state = state;
+    this.tell({ kind: "state", state });
+  }
+
+  private tell(message: FromHub): void {
+    for (const port of this.ports.keys()) port.post(message);
+  }
+}

@@ -1,0 +1,16 @@
+import type { LogLine, Summary, Task } from "../types";
+
+/** What the stream's hub tells each tab. */
+export type FromHub =
+  | { kind: "state"; state: LinkState }
+  | { kind: "batch"; tasks: Task[]; logs: LogLine[]; metrics: Summary | null }
+  | { kind: "reset"; reason: string };
+
+/** What a tab tells the hub. */
+export type ToHub = { kind: "hello"; url: string } | { kind: "restart"; url: string } | { kind: "beat" } | { kind: "bye" };
+
+export interface LinkState {
+  phase: "connecting" | "live" | "reconnecting" | "refused";
+  /** When the stream was last heard, in epoch milliseconds; null where it never was. */
+  heardAt: number | null;
+}

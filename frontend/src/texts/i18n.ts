@@ -1,0 +1,62 @@
+import { i18n } from "@lingui/core";
+import type { Messages } from "@lingui/core";
+import { msg } from "@lingui/core/macro";
+import { useLingui } from "@lingui/react";
+
+import type { Units } from "./format";
+import { formatDuration } from "./format";
+
+export const LANGUAGES = ["en", "ru"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+const KEY = "orakul.language";
+const LOADERS: Record<Language, () => Promise<{ messages: Messages }>> = {
+  en: () => import("#/locales/en.po"),
+  ru: () => import("#/locales/ru.po"),
+};
+
+function stored(): string | null {
+  try {
+    return localStorage.getItem(KEY);
+  } catch {
+    return null; // storage may be forbidden
+  }
+}
+
+/** The language chosen earlier, else the browser's first that we speak, else English. */
+export function preferredLanguage(): Language {
+  const wishes = [stored(), ...navigator.languages].map((tag) => tag?.slice(0, 2).toLowerCase());
+  return LANGUAGES.find((language) => language === wishes.find((wish) => LANGUAGES.some((one) => one === wish))) ?? "en";
+}
+
+export async function speak(language: Language, remember = false): Promise<void> {
+  const { messages } = await LOADERS[language]();
+  i18n.loadAndActivate({ locale: language, messages });
+  document.documentElement.lang = language;
+  if (!remember) return;
+  try {
+    localStorage.setItem(KEY, language);
+  } catch {
+    // it holds for this visit
+  }
+}
+
+const UNITS = { ms: msg`ms`, s: msg`s`, min: msg`min`, h: msg`h`, d: msg`d` };
+
+/** Durations in the language of the page. */
+export function useDuration(): (ms: number) => string {
+  const { i18n: texts } = useLingui();
+  const units: Units = {
+    ms: texts._(UNITS.ms),
+    s: texts._(UNITS.s),
+    min: texts._(UNITS.min),
+    h: texts._(UNITS.h),
+    d: texts._(UNITS.d),
+  };
+  return (ms) => formatDuration(texts.locale, units, ms);
+}
+
+/** The tag by which numbers and times are written. */
+export const useLocale = (): string => useLingui().i18n.locale;
+
+export { i18n };
