@@ -69,16 +69,16 @@ class PostgresFeed:
                 await self._back_off(failures, error)
                 continue
             try:
-                wake = await _listen(connection)
+                listening = await _listen(connection)
                 while True:
-                    wake.clear()  # before the read: what is told of during it is read after it
                     entries = await _read(connection, after)
                     failures = 0
                     if entries:
                         after = entries[-1].seq
                         yield entries
+                        await self._wait(connection, 0.0, listening=listening)  # forget what the next read will see
                     else:
-                        await self._wait(connection, wake)
+                        await self._wait(connection, self._look_seconds, listening=listening)
             except (psycopg.Error, TimeoutError, OSError) as error:
                 failures += 1
                 await self._back_off(failures, error)
@@ -93,14 +93,12 @@ class PostgresFeed:
             with suppress(Exception):
                 await connection.close()
 
-    async def _wait(self, connection: psycopg.AsyncConnection, wake: "_Wake") -> None:
-        """Wait until something is told of, or it is time to look."""
-        if not wake.listening:
-            await asyncio.sleep(min(_BLIND_LOOK_SECONDS, self._look_seconds))
+    async def _wait(self, connection: psycopg.AsyncConnection, seconds: float, *, listening: bool) -> None:
+        """Wait until something is told of, or was since the last wait; at most that long."""
+        if not listening:
+            await asyncio.sleep(min(seconds, _BLIND_LOOK_SECONDS))
             return
-        if wake.told:
-            return
-        async for _ in connection.notifies(timeout=self._look_seconds, stop_after=1):
+        async for _ in connection.notifies(timeout=seconds, stop_after=1):
             pass
 
     async def _back_off(self, failures: int, error: BaseException) -> None:
@@ -157,31 +155,15 @@ class PostgresFeed:
                 self._idle.append(connection)
 
 
-class _Wake:
-    """Whether something was told of since it was cleared."""
-
-    def __init__(self, *, listening: bool) -> None:
-        self.listening = listening
-        self.told = False
-
-    def clear(self) -> None:
-        self.told = False
-
-    def __call__(self, _: psycopg.Notify) -> None:
-        self.told = True
-
-
-async def _listen(connection: psycopg.AsyncConnection) -> _Wake:
+async def _listen(connection: psycopg.AsyncConnection) -> bool:
     try:
         await connection.execute(f"LISTEN {_CHANNEL}")
     except psycopg.Error as error:
         if connection.closed:
             raise
         _log.warning("LISTEN is not to be had here (%s): the feed looks every %.2f s", error, _BLIND_LOOK_SECONDS)
-        return _Wake(listening=False)
-    wake = _Wake(listening=True)
-    connection.add_notify_handler(wake)
-    return wake
+        return False
+    return True
 
 
 async def _answers(connection: psycopg.AsyncConnection) -> bool:
