@@ -121,7 +121,16 @@ class Control:
             requested = Event(
                 event_type="task.retry_requested", task_id=task_id, user_id=author, data=data, source=SOURCE
             )
-            return [requested, self._status(task, "task.pending", task.attempt + 1, data)]
+            return [*superseded(task), requested, self._status(task, "task.pending", task.attempt + 1, data)]
+
+        def superseded(task: Task) -> list[Event]:
+            if not _may_have_been_sent(task):
+                return []
+            # Should the earlier attempt's message be in the queue after all, no worker is to run it beside this one.
+            order = {"attempt": task.attempt, "author": author, "reason": "superseded by a retry"}
+            return [
+                Event(event_type="task.cancel_requested", task_id=task_id, user_id=author, data=order, source=SOURCE)
+            ]
 
         task = self._journal.transition(task_id, decide, owner=owner)
         assert sealed is not None  # noqa: S101 (decide has raised otherwise)
@@ -285,7 +294,7 @@ class Control:
             for task_id, attempt in late:
                 task = self._reader.task(task_id)
                 if task.attempt == attempt and task.status is Status.PENDING:
-                    self._fail_unsent(task, None, "RetryInterrupted", "the retry was interrupted; retry again")
+                    self._fail_unsent(task, None, _INTERRUPTED, "the retry was interrupted; retry again")
                 self._unsent.pop((task_id, attempt), None)
             return late
 
@@ -342,10 +351,16 @@ class Control:
 
 
 _RETRIES_A_PAGE = 500
+_INTERRUPTED = "RetryInterrupted"
 _NO_MESSAGE = (
     "its original message was not kept: it was published without Orakul's `install(app)`, or keeping messages is "
     "switched off (ORAKUL_KEEP_MESSAGES)"
 )
+
+
+def _may_have_been_sent(task: Task) -> bool:
+    """Return whether this failed attempt is a retry of which nobody knows whether its message went out."""
+    return task.attempt > 1 and task.error is not None and task.error.type in (_INTERRUPTED, "BrokerUnavailable")
 
 
 def _given(**facts: Any) -> dict[str, Any]:

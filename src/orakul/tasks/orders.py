@@ -62,5 +62,8 @@ class Fleet(Protocol):
         ...
 
     def abandoned(self, lease_seconds: float, limit: int = 500) -> Sequence[tuple[str, int, int, str]]:
-        """Return `(task_id, attempt, run, worker)` of tasks in progress on workers offline or silent past the lease."""
+        """Return `(task_id, attempt, run, worker)` of tasks in progress whose worker seems gone.
+
+        It is offline, silent past the lease, or began anew under the same name while the task ran.
+        """
         ...

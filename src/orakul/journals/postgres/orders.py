@@ -17,12 +17,15 @@ _WORKERS = f"""
 SELECT worker, kind, status, started_at, last_seen, pool, concurrency, queues, facts
 FROM {SCHEMA}.workers WHERE last_seen > now() - interval '1 day' ORDER BY worker
 """  # noqa: S608
-# Tasks in progress on a worker that said good-bye, fell silent, or (a day ago and more) was forgotten. A task whose
+# Tasks in progress on a worker that said good-bye, fell silent, was forgotten (a day ago and more), or began anew under
+# the same name while the task ran (a lease ago, so that what the dead process had recorded can still arrive). One whose
 # worker never sent a heartbeat (agentless, or of a source that has none) is nobody's to give up.
 _ABANDONED = f"""
 SELECT t.task_id, t.attempt, t.run, t.worker
 FROM {SCHEMA}.workers w JOIN {SCHEMA}.tasks t ON t.worker = w.worker AND t.status = 'in_progress'
-WHERE (w.status = 'offline' AND t.updated_at <= w.last_seen) OR w.last_seen < now() - make_interval(secs => %s)
+WHERE (w.status = 'offline' AND t.updated_at <= w.last_seen)
+   OR w.last_seen < now() - make_interval(secs => %s)
+   OR (t.started_at < w.started_at AND w.started_at < now() - make_interval(secs => %s))
 LIMIT %s
 """  # noqa: S608
 
@@ -77,6 +80,6 @@ class PostgresOrders:
         ]
 
     def abandoned(self, lease_seconds: float, limit: int = 500) -> Sequence[tuple[str, int, int, str]]:
-        """Return `(task_id, attempt, run, worker)` of tasks in progress on workers offline or silent past the lease."""
-        values = (lease_seconds, limit)
+        """Return `(task_id, attempt, run, worker)` of tasks in progress on workers offline, silent, or begun anew."""
+        values = (lease_seconds, lease_seconds, limit)
         return self.connections.run("read", lambda connection: connection.execute(_ABANDONED, values).fetchall())

@@ -164,7 +164,7 @@ class Obedience:
 
     def carry_out_soon(self) -> None:
         """Carry the orders out from any thread: at once where that is safe, else in the consumer's thread."""
-        if self.pool in ("threads", "solo"):
+        if self.pool != "prefork":
             self._stop_running()
         consumer = self._consumer
         if consumer is not None:
