@@ -112,7 +112,7 @@ def test_nobody_enters_without_the_password(folder: Path) -> None:
             secret = address.split("orakul:")[1].split("@")[0]
             with pytest.raises(psycopg.OperationalError, match="password"):
                 ask(address.replace(secret, "wrong"), "SELECT 1")
-        assert (folder / "password").stat().st_mode & 0o077 == 0
+        assert (folder / "postgres" / "password").stat().st_mode & 0o077 == 0
 
 
 def test_killed_program_takes_its_server_along_and_the_next_start_has_all_data(folder: Path) -> None:
@@ -148,7 +148,9 @@ def test_second_start_joins_and_keeps_the_server_when_the_first_is_killed(folder
     assert until(lambda: not alive(owner["pid"]))
 
 
-def test_six_starts_at_once_are_one_server(folder: Path) -> None:
+@pytest.mark.parametrize("mode", [0o711, 0o700])
+def test_six_starts_at_once_are_one_server(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
     programs = [begin(folder) for _ in range(6)]
     answers = [said(program) for program in programs]
     assert len({answer["pid"] for answer in answers}) == 1
@@ -202,7 +204,7 @@ def test_killed_server_is_started_again(folder: Path) -> None:
 def test_killed_supervisor_leaves_no_server_behind_and_starts_anew(folder: Path) -> None:
     server = EmbeddedPostgres(folder).start()
     pid = server.pid
-    os.kill(json.loads((folder / "server.json").read_text())["supervisor"], signal.SIGKILL)
+    os.kill(json.loads((folder / "postgres" / "server.json").read_text())["supervisor"], signal.SIGKILL)
     assert until(lambda: not alive(pid))
     server.start()
     assert ask(server.url, "SELECT 1") == 1
@@ -211,7 +213,7 @@ def test_killed_supervisor_leaves_no_server_behind_and_starts_anew(folder: Path)
 
 def test_pid_file_that_names_a_living_stranger_is_no_obstacle(folder: Path) -> None:
     with EmbeddedPostgres(folder) as server:
-        cluster = (folder / "cluster").resolve()
+        cluster = (folder / "postgres" / "cluster").resolve()
         text = (cluster / "postmaster.pid").read_text()
         pid = server.pid
     assert not (cluster / "postmaster.pid").exists()
@@ -221,8 +223,8 @@ def test_pid_file_that_names_a_living_stranger_is_no_obstacle(folder: Path) -> N
 
 
 def test_half_made_cluster_is_made_anew(folder: Path) -> None:
-    (folder / "cluster.new").mkdir()
-    (folder / "cluster.new" / "PG_VERSION").write_text("18\n")
+    (folder / "postgres" / "cluster.new").mkdir(parents=True)
+    (folder / "postgres" / "cluster.new" / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(folder) as server:
         assert ask(server.url, "SELECT 1") == 1
 
@@ -230,7 +232,7 @@ def test_half_made_cluster_is_made_anew(folder: Path) -> None:
 def test_lost_password_file_is_replaced(folder: Path) -> None:
     with EmbeddedPostgres(folder) as server:
         ask(server.url, "CREATE TABLE kept AS SELECT 7 AS n")
-    (folder / "password").unlink()
+    (folder / "postgres" / "password").unlink()
     with EmbeddedPostgres(folder) as server:
         assert ask(server.url, "SELECT n FROM kept") == 7
 
@@ -238,7 +240,7 @@ def test_lost_password_file_is_replaced(folder: Path) -> None:
 def test_cluster_of_another_version_is_named_with_what_to_do(folder: Path) -> None:
     with EmbeddedPostgres(folder):
         pass
-    cluster = (folder / "cluster").resolve()
+    cluster = (folder / "postgres" / "cluster").resolve()
     assert version_of(cluster) is not None
     (cluster / "PG_VERSION").write_text("12\n")
     with pytest.raises(JournalUnavailableError, match=r"PostgreSQL 12.*pg_dump"):
@@ -248,7 +250,7 @@ def test_cluster_of_another_version_is_named_with_what_to_do(folder: Path) -> No
 def test_broken_server_says_why_from_its_log(folder: Path) -> None:
     with EmbeddedPostgres(folder):
         pass
-    with ((folder / "cluster").resolve() / "postgresql.conf").open("a") as file:
+    with ((folder / "postgres" / "cluster").resolve() / "postgresql.conf").open("a") as file:
         file.write("\nshared_buffers = 'a lot'\n")
     with pytest.raises(JournalUnavailableError, match="shared_buffers"):
         EmbeddedPostgres(folder, timeout=20).start()
@@ -282,8 +284,8 @@ def test_root_starts_it_under_another_account_without_opening_any_folder() -> No
             assert ask(server.url, "SELECT 1") == 1
             assert Path(f"/proc/{server.pid}").stat().st_uid != 0
             assert closed.stat().st_mode & 0o777 == 0o700
-            assert (data / "cluster").is_symlink()
-            assert "orakul" in str((data / "cluster").readlink())
+            assert (data / "postgres" / "cluster").is_symlink()
+            assert "orakul" in str((data / "postgres" / "cluster").readlink())
         with EmbeddedPostgres(data) as server:
             assert ask(server.url, "SELECT 1") == 1
     finally:
@@ -313,7 +315,7 @@ def test_ordinary_user_has_it_in_the_own_home(monkeypatch: pytest.MonkeyPatch) -
             with EmbeddedPostgres(home / "data") as server:
                 assert ask(server.url, "SELECT 1") == 1
                 assert Path(f"/proc/{server.pid}").stat().st_uid == account.pw_uid
-                assert not (home / "data" / "cluster").is_symlink()
+                assert not (home / "data" / "postgres" / "cluster").is_symlink()
                 assert (home / "data").stat().st_mode & 0o077 == 0
             code = 0
         finally:

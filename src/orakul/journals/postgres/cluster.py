@@ -71,7 +71,7 @@ def configure(place: Place, programs: Programs) -> None:
     path = place.cluster / "orakul.conf"
     path.write_text(_CONFIGURATION)
     place.own(path)
-    if not (place.data_dir / "password").exists():  # lost with a partial restore: the cluster is ours all the same
+    if not (place.folder / "password").exists():  # lost with a partial restore: the cluster is ours all the same
         text = f"ALTER ROLE {USER} PASSWORD '{_new_password(place)}'\n"
         _run_as_account(place, programs["postgres"], "--single", "-D", str(place.cluster), "template1", text=text)
 
@@ -131,7 +131,7 @@ def _working_in(cluster: Path) -> list[int]:
 def _new_password(place: Place) -> str:
     """Make up a password and keep it where only the user of this program can read it."""
     made = secrets.token_urlsafe(24)
-    path = place.data_dir / "password"
+    path = place.folder / "password"
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

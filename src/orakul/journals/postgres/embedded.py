@@ -4,7 +4,7 @@ Who starts it first starts it, who comes later joins it, and it is stopped when 
 however they died: there is no owner whose end would take the server from the others. Locks of the kernel decide, not
 pid files:
 
-| file in the data folder | locked by |
+| file in `postgres/` of the data folder | locked by |
 | --- | --- |
 | `users.lock` | shared: each user of the server. The supervisor waits for it exclusively, then stops the server |
 | `start.lock` | exclusively: who is starting the server, or waiting for it to be ready |
@@ -34,7 +34,7 @@ import msgspec
 
 from orakul.errors import JournalUnavailableError
 from orakul.journals.postgres.cluster import USER, clear_leftovers, configure, initialise, is_ready, version_of
-from orakul.journals.postgres.place import Place, find_programs, prepare_place
+from orakul.journals.postgres.place import Place, find_programs, make_folder, prepare_place
 
 __all__ = ["EmbeddedPostgres"]
 
@@ -65,6 +65,7 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path | str, *, tcp: bool | int = False, timeout: float = 90.0) -> None:
         self.data_dir = Path(data_dir).absolute()
+        self.folder = self.data_dir / "postgres"
         self._tcp = tcp
         self._timeout = timeout
         self._users: int | None = None
@@ -104,7 +105,7 @@ class EmbeddedPostgres:
         state = self._running()
         if not state.tcp:
             raise JournalUnavailableError(
-                f"the server of {self.data_dir} was started without TCP, by who started it first"
+                f"the server of {self.folder} was started without TCP, by who started it first"
             )
         return f"postgresql://{USER}:{self._secret}@127.0.0.1:{state.port}/{_DATABASE}"
 
@@ -115,13 +116,13 @@ class EmbeddedPostgres:
     @property
     def pid(self) -> int:
         """The process of the server as it is now (a crashed one is started again, with another)."""
-        self._state = _read_state(self.data_dir) or self._state
+        self._state = _read_state(self.folder) or self._state
         return self._running().postmaster
 
     @property
     def log(self) -> Path:
         """The server's log."""
-        return self.data_dir / "postgres.log"
+        return self.folder / "postgres.log"
 
     def start(self) -> Self:
         """Start the server, or join the running one; return when it takes connections."""
@@ -129,12 +130,13 @@ class EmbeddedPostgres:
             return self
         self._leave()
         deadline = time.monotonic() + self._timeout
-        place = prepare_place(self.data_dir)
+        make_folder(self.folder)
         self._users = self._enter(deadline)
         _open_servers.add(self)
         try:
-            with _locked(self.data_dir / "start.lock", deadline):
-                keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+            with _locked(self.folder / "start.lock", deadline):
+                place = prepare_place(self.folder)
+                keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
                 self.joined = keeper is None
                 if keeper is not None:
                     try:
@@ -142,7 +144,7 @@ class EmbeddedPostgres:
                     finally:
                         os.close(keeper)  # the supervisor has inherited the lock with its own descriptor
                 self._state = self._wait_until_ready(place, deadline)
-                self._password = (self.data_dir / "password").read_text().strip()
+                self._password = (self.folder / "password").read_text().strip()
                 if not self.joined:
                     self._ensure_database(place)
         except BaseException:
@@ -162,14 +164,18 @@ class EmbeddedPostgres:
 
     def remove(self) -> None:
         """Delete the database and its folder. Only when nobody uses it."""
-        keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+        if not self.folder.exists():
+            return
+        keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
         if keeper is None:
-            raise JournalUnavailableError(f"the server of {self.data_dir} is in use, so its files stay")
+            raise JournalUnavailableError(f"the server of {self.folder} is in use, so its files stay")
         try:
-            link = self.data_dir / "cluster"
+            link = self.folder / "cluster"
             if link.is_symlink():
                 shutil.rmtree(link.readlink().parent, ignore_errors=True)
-            shutil.rmtree(self.data_dir, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._temporary:
+                shutil.rmtree(self.data_dir, ignore_errors=True)
         finally:
             os.close(keeper)
 
@@ -178,7 +184,7 @@ class EmbeddedPostgres:
     def _enter(self, deadline: float) -> int:
         """Become a user of the server; where it is being stopped, wait until it has."""
         while True:
-            held = _try_lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
+            held = _try_lock(self.folder / "users.lock", fcntl.LOCK_SH)
             if held is not None:
                 return held
             self._check(deadline, "the server that ran before has not stopped")
@@ -211,11 +217,11 @@ class EmbeddedPostgres:
     def _wait_until_stopped(self, deadline: float) -> None:
         shared_since = None
         while time.monotonic() < deadline:
-            keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+            keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
             if keeper is not None:
                 os.close(keeper)
                 return
-            other = _try_lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
+            other = _try_lock(self.folder / "users.lock", fcntl.LOCK_SH)
             if other is None:
                 shared_since = None  # the supervisor has it: the server is stopping
             else:
@@ -224,30 +230,30 @@ class EmbeddedPostgres:
                 if time.monotonic() - shared_since > 1.0:
                     return  # somebody came in the meantime
             time.sleep(0.02)
-        _log.warning("PostgreSQL in %s has not stopped in time; it goes on stopping by itself", self.data_dir)
+        _log.warning("PostgreSQL in %s has not stopped in time; it goes on stopping by itself", self.folder)
 
     def _is_alive(self) -> bool:
-        keeper = _try_lock(self.data_dir / "supervisor.lock", fcntl.LOCK_EX)
+        keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
         if keeper is not None:
             os.close(keeper)
         return keeper is None
 
     def _running(self) -> _State:
         if self._state is None:
-            raise JournalUnavailableError(f"the server of {self.data_dir} is not started")
+            raise JournalUnavailableError(f"the server of {self.folder} is not started")
         return self._state
 
     def _check(self, deadline: float, trouble: str) -> None:
         if time.monotonic() > deadline:
             raise JournalUnavailableError(
-                f"PostgreSQL in {self.data_dir}: {trouble} within {self._timeout:.0f} s; see {self.log}"
+                f"PostgreSQL in {self.folder}: {trouble} within {self._timeout:.0f} s; see {self.log}"
             )
 
     # -- starting
 
     def _launch(self, place: Place, keeper: int) -> None:
         """Start the supervisor, which starts the server and stays."""
-        (self.data_dir / "server.json").unlink(missing_ok=True)
+        (self.folder / "server.json").unlink(missing_ok=True)
         made_by = version_of(place.cluster)
         programs = find_programs(place.account, made_by)
         if made_by is None:
@@ -264,9 +270,9 @@ class EmbeddedPostgres:
             "environment": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             "uid": place.account.uid if place.account else None,
             "gid": place.account.gid if place.account else None,
-            "users": str(self.data_dir / "users.lock"),
+            "users": str(self.folder / "users.lock"),
             "pid_file": str(place.cluster / "postmaster.pid"),
-            "state": str(self.data_dir / "server.json"),
+            "state": str(self.folder / "server.json"),
             "facts": {"socket": str(folder), "port": port, "tcp": bool(self._tcp)},
         }
         with self._open_log() as log:
@@ -288,12 +294,12 @@ class EmbeddedPostgres:
     def _wait_until_ready(self, place: Place, deadline: float) -> _State:
         while True:
             alive = self._is_alive()
-            state = _read_state(self.data_dir)
+            state = _read_state(self.folder)
             if state is not None and is_ready(place.cluster, state.postmaster):
                 return state
             if not alive:
                 raise JournalUnavailableError(
-                    f"PostgreSQL in {self.data_dir} did not start. Its log ends:\n{self._log_tail()}"
+                    f"PostgreSQL in {self.folder} did not start. Its log ends:\n{self._log_tail()}"
                 )
             self._check(deadline, "not ready")
             time.sleep(0.005)
@@ -357,9 +363,9 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
         os.close(held)
 
 
-def _read_state(data_dir: Path) -> _State | None:
+def _read_state(folder: Path) -> _State | None:
     try:
-        return msgspec.json.decode((data_dir / "server.json").read_bytes(), type=_State)
+        return msgspec.json.decode((folder / "server.json").read_bytes(), type=_State)
     except (OSError, msgspec.MsgspecError):
         return None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from orakul.errors import JournalUnavailableError, MissingExtraError
 
-__all__ = ["Account", "Place", "Programs", "find_programs", "prepare_place"]
+__all__ = ["Account", "Place", "Programs", "find_programs", "make_folder", "prepare_place"]
 
 _log = logging.getLogger("orakul.postgres")
 
@@ -51,9 +51,9 @@ class Programs:
 
 @dataclass(frozen=True)
 class Place:
-    """The folders of one embedded server. `home` is what is ours to fill and to remove beside the data folder."""
+    """The folders of one embedded server. `home` is where the cluster is: mostly the same."""
 
-    data_dir: Path
+    folder: Path
     home: Path
     account: Account | None
 
@@ -108,33 +108,38 @@ def find_programs(account: Account | None, made_by: int | None) -> Programs:
     return Programs(wanted, _copied(package, folder))
 
 
-def prepare_place(data_dir: Path) -> Place:
-    """Return where the server of this data folder lives, made where it is not there yet."""
-    data_dir = data_dir.absolute()
-    if not data_dir.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    link = data_dir / "cluster"
+def make_folder(folder: Path) -> None:
+    """Make the folder, and where it is not there the data folder above it; what exists is left as it is."""
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    for path in (folder.parent, folder):
+        if not path.exists():
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(mode)
+
+
+def prepare_place(folder: Path) -> Place:
+    """Return where the server of this folder lives, chosen where it has no place yet. One caller at a time."""
+    link = folder / "cluster"
     if link.is_symlink():
         home = link.readlink().parent
         if not home.is_dir():
             raise JournalUnavailableError(
-                f"the database of {data_dir} was kept in {home}, which is gone. "
+                f"the database of {folder} was kept in {home}, which is gone. "
                 f"Bring it back from a backup, or remove {link} to start empty."
             )
-        return Place(data_dir, home, _account(home / "cluster"))
+        return Place(folder, home, _account(home / "cluster"))
     account = _account(link)
-    if account is None or _reachable(data_dir / "cluster", account):
-        return Place(data_dir, data_dir, account)
-    home = Path(tempfile.mkdtemp(prefix=f"{data_dir.parent.name or 'data'}-", dir=_public_home()))
+    if account is None or _reachable(link, account):
+        return Place(folder, folder, account)
+    home = Path(tempfile.mkdtemp(prefix="database-", dir=_public_home()))
     home.chmod(0o711)
-    (home / "origin").write_text(f"{data_dir}\n")
+    (home / "origin").write_text(f"{folder}\n")
     link.symlink_to(home / "cluster")
     _log.warning(
-        "PostgreSQL does not run as root and %s cannot reach %s: the database is kept in %s (%s leads there)",
-        account.name, data_dir, home, link,
+        "PostgreSQL does not run as root, and %s cannot reach %s: the database is kept in %s (%s leads there)",
+        account.name, folder, home, link,
     )  # fmt: skip
-    return Place(data_dir, home, account)
+    return Place(folder, home, account)
 
 
 def _account(cluster: Path) -> Account | None:
