@@ -75,7 +75,8 @@ class MemoryFeed:
                 yield batch
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stored.wait(), 0.1)
+                    async with asyncio.timeout(0.1):
+                        await stored.wait()
 
     def _check(self) -> None:
         if self.down:

@@ -147,6 +147,8 @@ class Hub:
 
     def enter(self, connection: Connection, opening: bytes) -> None:
         """Let a connection hear what comes after the position, in one step of the loop with what brought it there."""
+        if connection not in self._connections:
+            return
         self._audiences.join(connection)
         if self.stale_since is not None:
             opening += live_frame(live=False, since=self.stale_since)
@@ -170,8 +172,10 @@ class Hub:
 
     async def moved(self, within: float) -> None:
         """Wait until the position has moved, at most `within` seconds."""
+        # Not `wait_for`, which in Python 3.11 may lose a cancellation that meets its time-out.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), within)
+            async with asyncio.timeout(within):
+                await self._moved.wait()
 
     def _brought_in(self, connection: Connection, task: "asyncio.Task[None]") -> None:
         self._joining.pop(connection, None)
@@ -268,7 +272,8 @@ class Hub:
             await asyncio.sleep(self._watch_seconds)
             position = self.position
             try:
-                _oldest, newest = await asyncio.wait_for(self.feed.bounds(), max(5.0, self._watch_seconds))
+                async with asyncio.timeout(max(5.0, self._watch_seconds)):
+                    _oldest, newest = await self.feed.bounds()
             except Exception as error:  # noqa: BLE001 (as above)
                 if self.stale_since is None:
                     _log.warning("the journal does not answer, the stream is stale: %s", error)
