@@ -1,1 +1,225 @@
-"""Settings to parts: the only place where they are joined."""
+"""Settings to parts: the only place where they are joined.
+
+`open_database` finds the database (yours by URL, else the embedded one), `assemble` makes the parts on it, and an
+`Assembly` that is started keeps the background work of the control room going: the tables up to date, the spool
+shipped, lost workers noticed, standing orders repeated. None of it ends where a database is away: it goes on when it is
+back.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from orakul import extensions
+from orakul.errors import MissingExtraError, OrakulError, UnavailableError
+from orakul.settings import Settings, without_password
+from orakul.tasks.control import Control
+from orakul.tasks.leases import Reaper
+from orakul.tasks.orders import Fleet
+from orakul.tasks.recorder import Recorder
+from orakul.tasks.runner import Runner
+from orakul.tasks.sealing import Sealer, secret_in
+
+if TYPE_CHECKING:
+    from orakul.journals.postgres import (
+        Connections,
+        EmbeddedPostgres,
+        PostgresAccounts,
+        PostgresFeed,
+        PostgresJournal,
+        PostgresOrders,
+        PostgresReader,
+    )
+
+__all__ = ["Assembly", "Database", "assemble", "open_database", "runners"]
+
+log = logging.getLogger("orakul")
+
+_UPKEEP_HOURS = 1.0
+
+
+class Database:
+    """The database in use; closing it leaves the embedded server, which ends with its last user."""
+
+    def __init__(self, url: str, embedded: "EmbeddedPostgres | None" = None) -> None:
+        self.url = url
+        self.embedded = embedded
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
+        if self.embedded is not None:
+            return f"embedded PostgreSQL in {self.embedded.data_dir}"
+        return without_password(self.url)
+
+    def close(self) -> None:
+        """Leave it."""
+        if self.embedded is not None:
+            self.embedded.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database of the settings; the embedded server is started, or joined, first."""
+    if settings.database_url is not None:
+        return Database(settings.database_url)
+    try:
+        from orakul.journals.postgres import EmbeddedPostgres  # noqa: PLC0415 (a product)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "psycopg", "embedded") from error
+    server = EmbeddedPostgres(settings.data)
+    server.start()
+    return Database(server.url, server)
+
+
+@dataclass(kw_only=True)
+class Assembly:
+    """The parts, joined. `start` and `stop` are for who runs the control room (`orakul serve`)."""
+
+    settings: Settings
+    database: Database
+    secret: str
+    connections: "Connections"
+    journal: "PostgresJournal"
+    reader: "PostgresReader"
+    orders: "PostgresOrders"
+    accounts: "PostgresAccounts"
+    feed: "PostgresFeed"
+    control: Control
+    runners: Mapping[str, Runner]
+    recorder: Recorder | None = None
+    _chores: "list[_Chore]" = field(default_factory=list)
+    _migrated: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begin the background work; waits for the database a few seconds at most."""
+        from orakul.journals.postgres import PostgresJournal, migrations  # noqa: PLC0415 (a product)
+
+        url = self.database.url
+        self.recorder = Recorder(self.settings.spool, lambda: PostgresJournal(url))
+
+        def upgrade() -> float | None:
+            migrations.upgrade(url)
+            self._migrated.set()
+            return _UPKEEP_HOURS * 3600
+
+        # Once before anything is served, so that a first start finds its tables; a database that is away is waited for
+        # in the background.
+        with contextlib.suppress(UnavailableError):
+            upgrade()
+        reaper = Reaper(self.journal, self.orders, lease_seconds=self.settings.lease_seconds)
+        self._begin("keeping the tables up to date", upgrade, every=1.0)
+        self._begin("looking for lost workers", reaper.sweep, every=min(5.0, self.settings.lease_seconds / 4))
+        self._begin("finishing interrupted retries", self.control.recover, every=10.0)
+        if self.runners:
+            self._begin("repeating standing orders", self.control.repeat_orders, every=5.0)
+
+    def stop(self) -> None:
+        """End the background work, ship what the spool still holds, and leave the database."""
+        for chore in self._chores:
+            chore.ask_to_stop()
+        for chore in self._chores:
+            chore.join()
+        if self.recorder is not None:
+            self.recorder.close(5.0)
+        self.connections.close()
+        self.database.close()
+
+    def check_database(self) -> None:
+        """Raise JournalUnavailableError where the journal cannot be used now."""
+        self.connections.run("read", lambda connection: connection.execute("SELECT 1 FROM orakul.tasks LIMIT 1"))
+
+    def _begin(self, what: str, do: Callable[[], Any], *, every: float) -> None:
+        # Nothing can be read before the tables are there.
+        ready = None if not self._chores else self._migrated
+        self._chores.append(_Chore(what, do, every=every, ready=ready))
+        self._chores[-1].start()
+
+
+def assemble(settings: Settings, database: Database) -> Assembly:
+    """Make the parts on the database; nothing is connected before it is used."""
+    from orakul.journals.postgres import (  # noqa: PLC0415 (a product)
+        Connections,
+        PostgresAccounts,
+        PostgresFeed,
+        PostgresJournal,
+        PostgresOrders,
+        PostgresReader,
+    )
+
+    connections = Connections(database.url, size=12)
+    journal = PostgresJournal(connections)
+    reader = PostgresReader(connections)
+    orders = PostgresOrders(connections)
+    secret = settings.secret_key or secret_in(settings.data)
+    known = runners(settings, secret, orders)
+    return Assembly(
+        settings=settings,
+        database=database,
+        secret=secret,
+        connections=connections,
+        journal=journal,
+        reader=reader,
+        orders=orders,
+        accounts=PostgresAccounts(connections),
+        feed=PostgresFeed(settings.feed_url or database.url),
+        control=Control(journal, reader, orders, known),
+        runners=known,
+    )
+
+
+def runners(settings: Settings, secret: str, fleet: Fleet) -> dict[str, Runner]:
+    """Return what can be commanded with these settings, by kind of task."""
+    sealer = Sealer(secret)
+    made = {name: make(settings, sealer, fleet) for name, make in extensions.load_all("orakul.runners").items()}
+    return {name: runner for name, runner in made.items() if runner is not None}
+
+
+class _Chore(threading.Thread):
+    """Something done again and again in the background; its failures are told when they begin, change and end."""
+
+    def __init__(self, what: str, do: Callable[[], Any], *, every: float, ready: threading.Event | None = None) -> None:
+        super().__init__(name=f"orakul {what}", daemon=True)
+        self._what = what
+        self._do = do
+        self._every = every
+        self._ready = ready
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        """Do it until asked to stop."""
+        while self._ready is not None and not self._ready.wait(0.2):
+            if self._end.is_set():
+                return
+        said: str | None = None
+        pause = 0.0
+        while not self._end.wait(pause):
+            try:
+                answer = self._do()
+            except Exception as error:  # noqa: BLE001 (a chore that fails is tried again)
+                said = self._tell(error, said)
+                pause = min(max(0.5, pause * 1.5), 15.0) if pause < self._every else self._every
+                continue
+            if said is not None:
+                log.info("%s: works again", self._what)
+            said, pause = None, answer if isinstance(answer, float) else self._every
+
+    def _tell(self, error: Exception, said: str | None) -> str:
+        saying = str(error) or type(error).__name__
+        if saying != said:
+            expected = isinstance(error, OrakulError)
+            level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
+            log.log(level, "%s: %s; trying again", self._what, saying, exc_info=None if expected else error)
+        return saying
+
+    def ask_to_stop(self) -> None:
+        """Let it end after what it is doing."""
+        self._end.set()

@@ -33,7 +33,7 @@ class Account(Protocol):
 class Accounts(Protocol):
     """Orakul's own users, for a house with no authentication."""
 
-    def verify(self, username: str, password: str) -> Account | None:
+    def authenticate(self, username: str, password: str) -> Account | None:
         """Return the account where name and password are right, in the same time whether or not there is one."""
         ...
 

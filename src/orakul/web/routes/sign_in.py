@@ -45,7 +45,7 @@ def token(
         raise ProblemError(404, "no-accounts", "Orakul has no users of its own here; bring a token of your house.")
     address = request.client.host if request.client else ""
     with door.trial(username, address) as trial:
-        account = None if "\0" in username else parts.accounts.verify(username, password)
+        account = None if "\0" in username else parts.accounts.authenticate(username, password)
         trial.succeeded = account is not None
     if account is None:
         headers = {"WWW-Authenticate": 'Bearer realm="orakul"'}

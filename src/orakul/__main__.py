@@ -1,0 +1,5 @@
+"""`python -m orakul` is `orakul`."""
+
+from orakul.cli import main
+
+main()

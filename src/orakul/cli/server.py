@@ -1,0 +1,141 @@
+"""Serving the control room: the web application on the assembled parts, until somebody ends it."""
+
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from orakul.assembly import Assembly
+from orakul.errors import MissingExtraError, OrakulError, SettingsError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from orakul.web.stream import Hub
+
+__all__ = ["address_of", "bind", "orderly_end", "serve_until_ended", "web_application"]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address, or raise SettingsError that says why it cannot be had and what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # Listening now makes the address ours: of two programs that start at once, one is told so here.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} on {host} is taken by another program: choose another by --port or ORAKUL_PORT (0 takes "
+                "any free one), or end that program"
+            ) from error
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            raise SettingsError(f"port {port} on {host} is not for everybody to take: use one above 1023") from error
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror or error}; is the host right?") from error
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL under which a browser on this machine finds the listener."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 (compared)
+    return f"http://{host}:{port}"
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C inside the block into its orderly end; what it opened closes on the way out."""
+
+    class Ended(BaseException):
+        pass
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise Ended
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with contextlib.suppress(Ended):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
+    """Join the assembled parts with the web application; return it and the hub of its streams."""
+    try:
+        from orakul.web.app import create_app
+        from orakul.web.parts import Parts, WebSettings
+        from orakul.web.stream import Hub, StreamApp
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("orakul"):
+            raise
+        raise MissingExtraError(error.name or "fastapi", "web") from error
+    settings = assembly.settings
+    hub = Hub(
+        assembly.feed,
+        lambda owner: assembly.reader.summary(owner=owner),
+        capacity=settings.stream.connections,
+        heartbeat_seconds=settings.stream.heartbeat_seconds,
+    )
+    stream = StreamApp(hub)
+
+    def check_stream() -> None:
+        if not hub.stats().live:
+            raise OrakulError("the stream does not follow the journal")
+
+    async def start() -> None:
+        await stream.start()
+
+    parts = Parts(
+        settings=WebSettings.of(settings, assembly.secret),
+        reader=assembly.reader,
+        control=assembly.control,
+        orders=assembly.orders,
+        fleet=assembly.orders,
+        accounts=assembly.accounts,
+        stream=stream,
+        probes={"database": assembly.check_database, "stream": check_stream},
+        start=start,
+    )
+    return create_app(parts), hub
+
+
+def serve_until_ended(assembly: Assembly, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve on the listener until SIGTERM or Ctrl-C; `ready` is told the address when requests are answered."""
+    app, hub = web_application(assembly)
+    import uvicorn
+
+    from orakul.web.stream.server import StreamServer
+
+    class Server(StreamServer):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready(address_of(listener))
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+    assembly.start()
+    try:
+        Server(config, hub).run(sockets=[listener])
+    finally:
+        assembly.stop()
