@@ -105,6 +105,7 @@ class Assembly:
 
         url = self.database.url
         self.recorder = Recorder(self.settings.spool, lambda: PostgresJournal(url))
+        self.recorder.start()  # ships at once what others left behind
 
         def upgrade() -> float | None:
             migrations.upgrade(url)
