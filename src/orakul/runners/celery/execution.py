@@ -123,9 +123,8 @@ class ExecutionSide:
         if getattr(reason, "requeue", False) and acks_late:
             self._end(run, "task.pending", {"run": run.run + 1, "reason": "requeued"})
             return
-        error = error_of(getattr(reason, "reason", None), None, self.secrets_of(run))
-        error = {**error, "type": "Reject"} if error["type"] == "Unknown" else error
-        error["message"] = error["message"] or str(getattr(reason, "reason", "") or "The task rejected its message.")
+        cause = getattr(reason, "reason", None)
+        error = error_of(cause if isinstance(cause, BaseException) else reason, None, self.secrets_of(run))
         self._end(run, "task.failed", {"outcome": "rejected", "error": error})
 
     def _broken_off(self, run: Run) -> None:
