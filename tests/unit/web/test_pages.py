@@ -91,9 +91,18 @@ def test_a_packed_file_is_sent_to_who_takes_it(get: Get) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../secret.key", "/%2e%2e/secret.key", "/..%2fsecret.key", "/assets/%2e%2e/%2e%2e/secret.key", "/link", "/.hidden",
-     "//etc/passwd", "/%00", "/assets"],
-)  # fmt: skip
+    [
+        "/../secret.key",
+        "/%2e%2e/secret.key",
+        "/..%2fsecret.key",
+        "/assets/%2e%2e/%2e%2e/secret.key",
+        "/link",
+        "/.hidden",
+        "//etc/passwd",
+        "/%00",
+        "/assets",
+    ],
+)
 def test_nothing_outside_the_folder_is_served(get: Get, path: str) -> None:
     response = get(path, accept="*/*")
     assert response.status_code == 404
