@@ -108,8 +108,16 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
     return create_app(parts), hub
 
 
-def serve_until_ended(assembly: Assembly, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve on the listener until SIGTERM or Ctrl-C; `ready` is told the address when requests are answered."""
+def serve_until_ended(
+    assembly: Assembly,
+    listener: socket.socket,
+    ready: Callable[[str], None],
+    ending: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve on the listener until SIGTERM or Ctrl-C.
+
+    `ready` is told the address when requests are answered; `ending` is called before the parts are stopped.
+    """
     app, hub = web_application(assembly)
     import uvicorn
 
@@ -138,4 +146,7 @@ def serve_until_ended(assembly: Assembly, listener: socket.socket, ready: Callab
     try:
         Server(config, hub).run(sockets=[listener])
     finally:
-        assembly.stop()
+        try:
+            ending()
+        finally:
+            assembly.stop()

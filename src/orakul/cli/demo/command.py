@@ -114,7 +114,7 @@ class _Demo:
         ]
         for child in children:
             child.start()
-        self.ends.callback(_stop_work, children)
+        self.ends.callback(_stop_work, children)  # should something go wrong before the web application is up
         return children
 
     def _log(self, name: str) -> Path:
@@ -137,7 +137,7 @@ def _run(demo: _Demo, listener: "socket.socket", *, as_json: bool, goes_on: bool
     people = _people(assembly, demo.folder)
     _say("Worker …")
     owners = [people["user"]["user_id"], *people["others"]]
-    demo.start_work(assembly, owners, opening=not goes_on)
+    work = demo.start_work(assembly, owners, opening=not goes_on)
 
     def ready(url: str) -> None:
         shown = {
@@ -148,7 +148,7 @@ def _run(demo: _Demo, listener: "socket.socket", *, as_json: bool, goes_on: bool
         else:
             _announce(url, shown, demo.folder)
 
-    serve_until_ended(assembly, listener, ready)
+    serve_until_ended(assembly, listener, ready, ending=lambda: _stop_work(work))
 
 
 def _announce(url: str, people: dict[str, dict[str, str]], folder: Path) -> None:
@@ -220,11 +220,12 @@ def _listen(settings: Settings) -> "socket.socket":
 
 
 def _stop_work(children: list["Child"]) -> None:
-    _say("Ending …")
+    if any(child.alive for child in children):
+        _say("Ending …")
     for child in reversed(children):
         child.ask_to_stop(signal.SIGQUIT if child.name == "worker" else signal.SIGTERM)
     for child in children:
-        child.stop(6)
+        child.stop(3)
 
 
 def _say(text: str) -> None:
