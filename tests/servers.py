@@ -347,7 +347,7 @@ class PostgresServer(Server):
             "unix_socket_directories": "",
             "fsync": "off",
             "full_page_writes": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": "on",  # without fsync it is a write, and a killed server has what it confirmed
             "max_connections": "200",
             "shared_buffers": "128MB",
             "timezone": "Asia/Yekaterinburg",  # not UTC, so that a forgotten time zone shows
