@@ -1,5 +1,5 @@
 import { useLingui } from "@lingui/react/macro";
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { Header } from "#/header/Header";
 import { PausedBar } from "#/header/PausedBar";
@@ -7,16 +7,17 @@ import { Filters } from "#/list/Filters";
 import { Grid } from "#/list/Grid";
 import type { GridHandle } from "#/list/Grid";
 import { useTaskList } from "#/list/useTaskList";
-import { Confirm } from "#/pieces/Confirm";
 import { questionStore } from "#/pieces/confirm";
 
 import { useCommands } from "./commands";
-import { KeySheet } from "./KeySheet";
 import { useRoom } from "./room";
 import { useKeys } from "./useKeys";
 import { changeView, currentView, queryOf, useView } from "./view";
 
+// Fetched when they are first wanted, so that the first page is light.
 const Detail = lazy(() => import("#/detail/Detail"));
+const Confirm = lazy(() => import("#/pieces/Confirm"));
+const KeySheet = lazy(() => import("./KeySheet"));
 
 /** The three areas: figures above, the list, and beside it the task that was opened. */
 export function ControlRoom({ onLeave }: { onLeave: () => Promise<void> }) {
@@ -30,6 +31,7 @@ export function ControlRoom({ onLeave }: { onLeave: () => Promise<void> }) {
   const grid = useRef<GridHandle>(null);
   const search = useRef<HTMLInputElement>(null);
   const commands = useCommands();
+  const question = useSyncExternalStore(questionStore.subscribe, questionStore.snapshot);
   const cursor = marked !== null && list.has(marked) ? marked : view.task;
 
   useEffect(() => {
@@ -45,6 +47,11 @@ export function ControlRoom({ onLeave }: { onLeave: () => Promise<void> }) {
     changeView({ task: null });
     grid.current?.focus();
   }, []);
+
+  const showNew = useCallback(() => {
+    list.settle();
+    grid.current?.show(0);
+  }, [list]);
 
   const move = (step: number) => {
     const { ids } = list.snapshot();
@@ -81,7 +88,7 @@ export function ControlRoom({ onLeave }: { onLeave: () => Promise<void> }) {
       <PausedBar />
       <main className="areas">
         <section className="list" aria-label={t`Tasks`}>
-          <Filters view={view} searchRef={search} />
+          <Filters view={view} searchRef={search} held={state.held} onShowNew={showNew} />
           <Grid
             ref={grid}
             list={list}
@@ -99,8 +106,10 @@ export function ControlRoom({ onLeave }: { onLeave: () => Promise<void> }) {
           </Suspense>
         )}
       </main>
-      <Confirm />
-      <KeySheet open={sheet} onClose={() => setSheet(false)} />
+      <Suspense fallback={null}>
+        {question && <Confirm question={question} />}
+        {sheet && <KeySheet onClose={() => setSheet(false)} />}
+      </Suspense>
     </div>
   );
 }

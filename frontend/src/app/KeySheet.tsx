@@ -3,7 +3,7 @@ import * as Dialog from "@radix-ui/react-dialog";
 
 import { Icon } from "#/pieces/Icon";
 
-export function KeySheet({ open, onClose }: { open: boolean; onClose: () => void }) {
+export default function KeySheet({ onClose }: { onClose: () => void }) {
   const { t } = useLingui();
   const keys: [string[], string][] = [
     [["j", "↓"], t`Next task`],
@@ -16,7 +16,7 @@ export function KeySheet({ open, onClose }: { open: boolean; onClose: () => void
     [["?"], t`This sheet`],
   ];
   return (
-    <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
+    <Dialog.Root open onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className="overlay" />
         <Dialog.Content className="dialog" aria-describedby={undefined}>

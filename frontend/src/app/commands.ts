@@ -30,7 +30,7 @@ export function useCommands() {
   };
 
   const order = async (queue: string | null, what: "pause" | "resume"): Promise<void> => {
-    const named = queue === null ? t`all queues` : queue;
+    const named = queue ?? t`all queues`;
     try {
       await (what === "pause" ? api.pause(queue) : api.resume(queue));
       say("good", what === "pause" ? t`Paused: ${named}` : t`Resumed: ${named}`);

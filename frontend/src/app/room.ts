@@ -20,7 +20,7 @@ export class Room {
 
   command(taskId: string): Command | null {
     const given = this.commands.get(taskId);
-    return given && given.mark === this.mark(taskId) ? given.command : null;
+    return given?.mark === this.mark(taskId) ? given.command : null;
   }
 
   /** Show a command as under way until the task is seen to have changed, or it is taken back (null). */

@@ -36,7 +36,7 @@ function stringify(value: Json): string {
   try {
     return typeof value === "string" ? value : JSON.stringify(value, null, 2);
   } catch {
-    return String(value);
+    return "…"; // deeper than the browser can write
   }
 }
 
@@ -77,7 +77,7 @@ function Line({ depth, name, children, fold }: LineProps) {
   );
 }
 
-type Container = readonly Json[] | { readonly [key: string]: Json };
+type Container = readonly Json[] | Readonly<Record<string, Json>>;
 
 function Branch({ value, depth, name }: NodeProps & { value: Container }) {
   const { t } = useLingui();

@@ -1,65 +1,50 @@
 import { useLingui } from "@lingui/react/macro";
-import * as Menu from "@radix-ui/react-dropdown-menu";
-import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 
-import { useCommands } from "#/app/commands";
 import { Icon } from "#/pieces/Icon";
-import { api } from "#/services/api";
-import type { Queue } from "#/services/types";
-import { visible } from "#/texts/format";
 
 import { useSummary } from "./Metrics";
 
+/** The name under which all queues are paused at once. */
 export const ALL_QUEUES = "*";
 
-/** Pause and resume, a queue or all of them. */
+const load = () => import("./PauseMenu");
+const PauseMenu = lazy(load);
+
+/** A button that becomes a menu once it is wanted; the menu is fetched when a hand comes near. */
 export function PauseControl() {
+  const [wanted, setWanted] = useState(false);
+  const paused = (useSummary()?.paused_queues ?? []).length > 0;
+  const button = (
+    <button
+      type="button"
+      className="button pause-button"
+      aria-haspopup="menu"
+      aria-expanded={false}
+      data-paused={paused || undefined}
+      onPointerEnter={() => void load()}
+      onFocus={() => void load()}
+      onClick={() => setWanted(true)}
+    >
+      <PauseLabel paused={paused} />
+    </button>
+  );
+  return wanted ? (
+    <Suspense fallback={button}>
+      <PauseMenu />
+    </Suspense>
+  ) : (
+    button
+  );
+}
+
+export function PauseLabel({ paused }: { paused: boolean }) {
   const { t } = useLingui();
-  const [open, setOpen] = useState(false);
-  const { pause, resume } = useCommands();
-  const paused = useSummary()?.paused_queues ?? [];
-  const all = paused.some((one) => one.queue === ALL_QUEUES);
-  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => api.queues(signal), enabled: open, staleTime: 2_000 });
-  const isPaused = (queue: Queue): boolean => paused.some((one) => one.queue === queue.queue);
   return (
-    <Menu.Root open={open} onOpenChange={setOpen} modal={false}>
-      <Menu.Trigger className="button" data-paused={paused.length > 0 || undefined}>
-        <Icon name={paused.length > 0 ? "play" : "pause"} />
-        <span className="only-wide">{paused.length > 0 ? t`Resume queue` : t`Pause queue`}</span>
-        <Icon name="down" />
-      </Menu.Trigger>
-      <Menu.Portal>
-        <Menu.Content className="menu" align="end" sideOffset={6} collisionPadding={8} aria-label={t`Queues`}>
-          {queues.isPending && <div className="menu-note">{t`Loading…`}</div>}
-          {queues.data?.items.map((queue) => (
-            <Menu.Item
-              key={queue.queue}
-              className="menu-item"
-              onSelect={() => void (isPaused(queue) ? resume(queue.queue) : pause(queue.queue))}
-            >
-              <Icon name={isPaused(queue) ? "play" : "pause"} />
-              <span className="menu-main">
-                {isPaused(queue) ? t`Resume ${visible(queue.queue)}` : t`Pause ${visible(queue.queue)}`}
-              </span>
-              <span className="menu-side">{t`${queue.pending} waiting, ${queue.in_progress} running`}</span>
-            </Menu.Item>
-          ))}
-          {queues.data && <Menu.Separator className="menu-line" />}
-          {!all && (
-            <Menu.Item className="menu-item" onSelect={() => void pause(null)}>
-              <Icon name="pause" />
-              <span className="menu-main">{t`Pause all queues`}</span>
-            </Menu.Item>
-          )}
-          {paused.length > 0 && (
-            <Menu.Item className="menu-item" onSelect={() => void resume(null)}>
-              <Icon name="play" />
-              <span className="menu-main">{t`Resume all queues`}</span>
-            </Menu.Item>
-          )}
-        </Menu.Content>
-      </Menu.Portal>
-    </Menu.Root>
+    <>
+      <Icon name={paused ? "play" : "pause"} />
+      <span className="only-wide">{paused ? t`Resume queue` : t`Pause queue`}</span>
+      <Icon name="down" />
+    </>
   );
 }

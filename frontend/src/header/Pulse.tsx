@@ -1,7 +1,7 @@
 import { useLingui } from "@lingui/react/macro";
 import { useSecond } from "#/live/clock";
 import { useRoom } from "#/app/room";
-import { formatCount } from "#/texts/format";
+import { formatRate } from "#/texts/format";
 
 const WIDTH = 120;
 const HEIGHT = 28;
@@ -18,7 +18,7 @@ export function Pulse() {
   };
   const last = points.slice(-10);
   const speed = last.reduce((sum, point) => sum + point.completed + point.failed, 0) / last.length;
-  const text = formatCount(i18n.locale, speed < 10 ? Math.round(speed * 10) / 10 : speed);
+  const text = formatRate(i18n.locale, speed);
   return (
     <div className="pulse" title={t`Tasks ended a second, over the last two minutes`}>
       <svg viewBox={`0 0 ${WIDTH - 1} ${HEIGHT}`} width={WIDTH} height={HEIGHT} preserveAspectRatio="none" aria-hidden="true">

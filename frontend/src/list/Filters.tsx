@@ -38,7 +38,15 @@ export function useTyped(value: string, take: (text: string) => void): [string, 
   return [text, setText];
 }
 
-export function Filters({ view, searchRef }: { view: View; searchRef: RefObject<HTMLInputElement | null> }) {
+interface Props {
+  view: View;
+  searchRef: RefObject<HTMLInputElement | null>;
+  /** New tasks that the list keeps back. */
+  held: number;
+  onShowNew: () => void;
+}
+
+export function Filters({ view, searchRef, held, onShowNew }: Props) {
   const { t, i18n } = useLingui();
   const { me } = useRoom();
   const [search, setSearch] = useTyped(view.search, (text) => changeView({ search: text.trim() }, "replace"));
@@ -67,6 +75,12 @@ export function Filters({ view, searchRef }: { view: View; searchRef: RefObject<
             {i18n._(STATUS_NAMES[status])}
           </button>
         ))}
+        {held > 0 && (
+          <button type="button" className="pill" onClick={onShowNew}>
+            <Icon name="up" />
+            {t`${held} new`}
+          </button>
+        )}
       </div>
       <div className="fields">
         <label className="field field-search">

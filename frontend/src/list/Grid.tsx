@@ -70,19 +70,6 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, filtered, re
   const waiting = state.phase === "loading" && ids.length === 0;
   return (
     <div className="grid-frame">
-      {state.held > 0 && (
-        <button
-          type="button"
-          className="pill"
-          onClick={() => {
-            list.settle();
-            scroller.current?.scrollTo({ top: 0 });
-          }}
-        >
-          <Icon name="up" />
-          {t`${state.held} new`}
-        </button>
-      )}
       <div
         ref={scroller}
         className="grid"

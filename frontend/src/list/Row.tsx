@@ -6,7 +6,7 @@ import { useSecond } from "#/live/clock";
 import { StatusBadge } from "#/pieces/Status";
 import type { Task } from "#/services/types";
 import { formatFull, formatMoment, visible } from "#/texts/format";
-import { useDuration, useLocale } from "#/texts/i18n";
+import { useDuration, useLocale, useTicking } from "#/texts/i18n";
 
 import type { Column, ColumnId } from "./columns";
 
@@ -23,9 +23,8 @@ function Duration({ task }: { task: Task }) {
 
 /** The time a task has been running, ticking; only such rows listen to the clock. */
 export function Running({ since }: { since: string }) {
-  const duration = useDuration();
-  const ms = Math.max(0, useSecond() - Date.parse(since));
-  return <span className="ticking">{duration(Math.floor(ms / 1000) * 1000)}</span>;
+  const ticking = useTicking();
+  return <span className="ticking">{ticking(useSecond() - Date.parse(since))}</span>;
 }
 
 function Created({ at }: { at: string }) {

@@ -21,11 +21,11 @@ export const COLUMNS: readonly Column[] = [
   { id: "task_id", title: msg`Task ID`, sort: "task_id", width: "108px", from: 0 },
   { id: "name", title: msg`Task name`, sort: "name", width: "minmax(140px, 1fr)", from: 0 },
   { id: "status", title: msg`Status`, sort: "status", width: "138px", from: 0 },
-  { id: "kind", title: msg`Kind`, sort: "kind", width: "92px", from: 1080 },
-  { id: "queue", title: msg`Queue`, sort: "queue", width: "112px", from: 920 },
-  { id: "user_id", title: msg`User`, sort: "user_id", width: "116px", from: 0 },
-  { id: "duration", title: msg`Duration`, sort: null, width: "104px", from: 780, end: true },
-  { id: "created_at", title: msg`Created`, sort: "created_at", width: "132px", from: 0, end: true },
+  { id: "kind", title: msg`Kind`, sort: "kind", width: "92px", from: 1120 },
+  { id: "queue", title: msg`Queue`, sort: "queue", width: "112px", from: 1000 },
+  { id: "user_id", title: msg`User`, sort: "user_id", width: "96px", from: 0 },
+  { id: "duration", title: msg`Duration`, sort: null, width: "104px", from: 880, end: true },
+  { id: "created_at", title: msg`Created`, sort: "created_at", width: "124px", from: 0, end: true },
 ];
 
 /** Below this the list is written in two lines a task, as on a phone. */

@@ -1,14 +1,11 @@
 import { useLingui } from "@lingui/react/macro";
 import * as Alert from "@radix-ui/react-alert-dialog";
-import { useSyncExternalStore } from "react";
 
-import { questionStore } from "./confirm";
+import type { Question } from "./confirm";
 
 /** Shows the question that `confirm` asks. */
-export function Confirm() {
+export default function Confirm({ question }: { question: Question }) {
   const { t } = useLingui();
-  const question = useSyncExternalStore(questionStore.subscribe, questionStore.snapshot);
-  if (!question) return null;
   return (
     <Alert.Root open onOpenChange={(open) => !open && question.answer(false)}>
       <Alert.Portal>

@@ -1,6 +1,6 @@
 import { useLingui } from "@lingui/react/macro";
 import { useState } from "react";
-import type { FormEvent } from "react";
+import type { SubmitEvent } from "react";
 
 import { useExplain } from "#/app/commands";
 import { LanguageSwitch, ThemeSwitch } from "#/header/Switches";
@@ -14,7 +14,7 @@ export function SignIn({ onEntered }: { onEntered: () => Promise<void> }) {
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState("");
 
-  const enter = async (event: FormEvent<HTMLFormElement>) => {
+  const enter = async (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const field = (name: string): string => {

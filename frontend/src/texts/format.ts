@@ -42,6 +42,16 @@ export function formatDuration(locale: string, units: Units, ms: number): string
   return `${whole(locale).format(Math.floor(hours / 24))} ${units.d} ${two(hours % 24)} ${units.h}`;
 }
 
+/** Write a duration that grows, in whole seconds. */
+export function formatTicking(locale: string, units: Units, ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  return seconds < 60 ? `${seconds} ${units.s}` : formatDuration(locale, units, seconds * 1000);
+}
+
+/** Write how many a second: below ten with a tenth. */
+export const formatRate = (locale: string, value: number): string =>
+  (value < 9.95 && value > 0 ? tenths(locale) : whole(locale)).format(value);
+
 /** Write a moment: the time alone today, the day with it earlier, the year with it in another year. */
 export function formatMoment(locale: string, iso: string, now: number): string {
   const moment = new Date(iso);
@@ -71,6 +81,5 @@ export function formatLogTime(iso: string): string {
 
 /** Make the invisible visible: control characters, and those that turn the direction of what follows. */
 export function visible(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are the very characters that are meant
   return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, "␦").replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "␦");
 }

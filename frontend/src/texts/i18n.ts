@@ -4,7 +4,7 @@ import { msg } from "@lingui/core/macro";
 import { useLingui } from "@lingui/react";
 
 import type { Units } from "./format";
-import { formatDuration } from "./format";
+import { formatDuration, formatTicking } from "./format";
 
 export const LANGUAGES = ["en", "ru"] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -43,17 +43,29 @@ export async function speak(language: Language, remember = false): Promise<void>
 
 const UNITS = { ms: msg`ms`, s: msg`s`, min: msg`min`, h: msg`h`, d: msg`d` };
 
-/** Durations in the language of the page. */
-export function useDuration(): (ms: number) => string {
+function useUnits(): Units {
   const { i18n: texts } = useLingui();
-  const units: Units = {
+  return {
     ms: texts._(UNITS.ms),
     s: texts._(UNITS.s),
     min: texts._(UNITS.min),
     h: texts._(UNITS.h),
     d: texts._(UNITS.d),
   };
-  return (ms) => formatDuration(texts.locale, units, ms);
+}
+
+/** Durations in the language of the page. */
+export function useDuration(): (ms: number) => string {
+  const locale = useLocale();
+  const units = useUnits();
+  return (ms) => formatDuration(locale, units, ms);
+}
+
+/** Durations that still grow: in whole seconds, so that nothing flickers. */
+export function useTicking(): (ms: number) => string {
+  const locale = useLocale();
+  const units = useUnits();
+  return (ms) => formatTicking(locale, units, ms);
 }
 
 /** The tag by which numbers and times are written. */
