@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from orakul.tasks.reader import LogLine, Summary
 from orakul.tasks.status import Status
 from orakul.tasks.task import Task
 from orakul.web.stream import Hub, StreamApp
+from orakul.web.stream.ring import Ring
 from orakul.web.stream.server import StreamServer
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -238,3 +240,29 @@ class Listener:
 
     def close(self) -> None:
         self.writer.transport.abort()
+
+
+def serve_journal(url: str, port: int) -> None:
+    """Serve the stream of a real journal, as a process of its own: `python streams.py URL PORT`."""
+    import uvloop
+
+    from orakul.journals.postgres import PostgresFeed, PostgresReader
+
+    async def serve() -> None:
+        reader = PostgresReader(url)
+        hub = Hub(
+            PostgresFeed(url),
+            lambda owner: reader.summary(owner=owner),
+            ring=Ring(entries=3_000),  # small, so that both memory and the journal are replayed from
+            warm=500,
+            heartbeat_seconds=1.0,
+            watch_seconds=0.5,
+        )
+        config = uvicorn.Config(StreamApp(hub, by_name), host="127.0.0.1", port=port, log_level="warning")
+        await StreamServer(config, hub).serve()
+
+    uvloop.run(serve())
+
+
+if __name__ == "__main__":
+    serve_journal(sys.argv[1], int(sys.argv[2]))
