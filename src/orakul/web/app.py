@@ -43,9 +43,13 @@ class _StreamRoute:
 
 
 class _Orakul(FastAPI):
+    prefix = ""
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request; the stream, once begun, writes past the middlewares: see `web.stream.connection`."""
         scope["orakul.server_send"] = send
+        if self.prefix and not scope.get("root_path"):
+            scope["root_path"] = self.prefix
         await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
@@ -64,9 +68,9 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        root_path=settings.root_path.rstrip("/"),
         lifespan=_lifespan,
     )
+    app.prefix = settings.root_path.rstrip("/")
     tokens = Tokens(settings.secret_key, settings.token)
     app.state.parts = parts
     app.state.tokens = tokens

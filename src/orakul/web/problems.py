@@ -159,6 +159,7 @@ def _sentence(entry: Mapping[str, Any]) -> FieldProblem:
     place, name = (location[0], ".".join(location[1:])) if location else ("request", "")
     said = str(entry.get("msg", "does not fit"))
     given = entry.get("input")
-    shown = f", not {given!r:.60}" if isinstance(given, str | int | float) else ""
+    # What was in a body may have been a password.
+    shown = f", not {given!r:.60}" if place != "body" and isinstance(given, str | int | float) else ""
     subject = f"`{name}` in the {place}" if name else f"The {place}"
     return FieldProblem(place=place, name=name, message=f"{subject}: {said[:1].lower()}{said[1:]}{shown}")
