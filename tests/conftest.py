@@ -11,7 +11,8 @@
 | `data_dir` | an empty data folder, with `ORAKUL_…` of the machine out of the environment |
 | `browser`, `page` | Chromium; a new page, whose console errors fail the test at its end |
 | `spawn` | a function that starts a process which ends with the test |
-| `stack` | Orakul served on a free port, with users and Celery workers: see `stacks.Stack` |
+| `stack` | Orakul served on a free port over Redis, with users and Celery workers: see `stacks.Stack` |
+| `make_stack` | a function that makes one: `make_stack(broker="rabbitmq", ORAKUL_LEASE_SECONDS="3")` |
 
 With ORAKUL_TEST_DATABASE_URL, ORAKUL_TEST_REDIS_URL or ORAKUL_TEST_RABBITMQ_URL set, that server is used instead of an
 own one; tests that hurt a server always start an own one.
@@ -31,6 +32,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one: servers, stacks
 
 from servers import PostgresServer, Process, RabbitServer, RedisServer, Server
+from stacks import Stack, making
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -213,6 +215,18 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield start
     for process in reversed(started):
         process.stop()
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path, database_url: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]]:
+    """Make stacks: `make_stack()` over Redis, `make_stack(broker="rabbitmq")`; settings as further arguments."""
+    yield from making(tmp_path, database_url, lambda broker: str(request.getfixturevalue(f"{broker}_url")))
+
+
+@pytest.fixture
+def stack(make_stack: Callable[..., Stack]) -> Stack:
+    """Orakul served, over Redis."""
+    return make_stack()
 
 
 # --- the browser ---
