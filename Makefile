@@ -1,6 +1,72 @@
+# make install, make demo, make test, make check, make bench; needs make and Python 3.11 or newer, brings the rest.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+STAMPS := .venv/stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INTERFACE := $(shell find frontend -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+.PHONY: help install demo test check bench format docs lock clean
 
 help: ## what there is to make
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMPS)/dev $(STAMPS)/interface ## .venv with everything, the built interface included
+
+demo: $(STAMPS)/run $(STAMPS)/interface ## Orakul at work, with sample tasks, in the browser; Ctrl-C ends it
+	@exec $(BIN)/orakul demo $(DEMO)
+
+test: install ## all tests, with real PostgreSQL, Redis, RabbitMQ and Chromium (brought where they can be)
+	@scripts/test-servers.sh
+	$(BIN)/python -m pytest $(TESTS)
+	@scripts/npm.sh run check
+
+check: install ## style, types, floors and unit tests: what to run before a commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest tests/unit
+	@scripts/npm.sh run check
+
+bench: install ## the benchmarks, one after the other (make bench BENCH=stream for one)
+	@scripts/test-servers.sh
+	@for file in benchmarks/$(or $(BENCH),*).py; do echo "== $$file"; $(BIN)/python $$file; done
+
+format: install ## put the code in the usual form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: install ## write the settings reference anew, from the settings
+	$(BIN)/python scripts/settings_reference.py > docs/settings.md
+
+lock: ## resolve the dependencies anew, to the newest that fit
+	rm -rf .venv/lock && python3 -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet --upgrade pip hatchling
+	.venv/lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[all]' --group dev
+	scripts/freeze.sh .venv/lock/bin/python > requirements/constraints.txt
+	rm -rf .venv/lock
+
+clean: ## remove what was made here (not your data folder)
+	rm -rf .venv frontend/node_modules src/orakul/web/interface test-results .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/python:
+	@scripts/venv.sh .venv
+
+$(STAMPS)/run: $(BIN)/python pyproject.toml requirements/constraints.txt
+	@mkdir -p $(STAMPS)
+	$(PIP) install --quiet --constraint requirements/constraints.txt --upgrade pip hatchling
+	$(PIP) install --quiet --constraint requirements/constraints.txt --no-build-isolation --editable '.[all]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/run
+	$(PIP) install --quiet --constraint requirements/constraints.txt --group dev
+	@touch $@
+
+$(STAMPS)/interface: $(STAMPS)/run $(INTERFACE)
+	@scripts/npm.sh ci --no-audit --no-fund --loglevel=error
+	@scripts/npm.sh run build
+	@touch $@

