@@ -37,12 +37,17 @@ class Readiness:
 
     def troubles(self) -> list[Trouble]:
         """Return what does not answer now."""
-        with self._lock:
-            if time.monotonic() - self._asked_at >= _GOOD_FOR:
-                for name, probe in self._probes.items():
-                    self._ask(name, probe)
-                self._asked_at = time.monotonic()
-            return list(self._troubles.values())
+        # While one asks, the others take the last answer: a probe that hangs must not hold all threads.
+        first = self._asked_at == float("-inf")
+        if self._lock.acquire(blocking=first):
+            try:
+                if time.monotonic() - self._asked_at >= _GOOD_FOR:
+                    for name, probe in self._probes.items():
+                        self._ask(name, probe)
+                    self._asked_at = time.monotonic()
+            finally:
+                self._lock.release()
+        return list(self._troubles.values())
 
     def _ask(self, name: str, probe: Callable[[], object]) -> None:
         try:
