@@ -45,7 +45,7 @@ docs: install ## write the settings reference anew, from the settings
 
 lock: ## resolve the dependencies anew, to the newest that fit
 	rm -rf .venv/lock && python3 -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --quiet --upgrade pip hatchling
+	.venv/lock/bin/python -m pip install --quiet --upgrade pip hatchling editables
 	.venv/lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[all]' --group dev
 	scripts/freeze.sh .venv/lock/bin/python > requirements/constraints.txt
 	rm -rf .venv/lock
@@ -58,7 +58,7 @@ $(BIN)/python:
 
 $(STAMPS)/run: $(BIN)/python pyproject.toml requirements/constraints.txt
 	@mkdir -p $(STAMPS)
-	$(PIP) install --quiet --constraint requirements/constraints.txt --upgrade pip hatchling
+	$(PIP) install --quiet --constraint requirements/constraints.txt --upgrade pip hatchling editables
 	$(PIP) install --quiet --constraint requirements/constraints.txt --no-build-isolation --editable '.[all]'
 	@touch $@
 

@@ -67,8 +67,8 @@ def _take(found: _Found, values: dict[str, Any], wrong: list[str]) -> None:
         return
     if found.text and get_origin(key.type) is tuple:
         value = tuple(part.strip() for part in value.split(",") if part.strip())
-    if found.text and get_origin(key.type) is Literal:
-        value = value.lower()
+    if found.text:  # nobody minds the case of letters in the environment
+        value = {str(choice).lower(): choice for choice in _choices(key.type)}.get(str(value).lower(), value)
     try:
         values[found.name] = msgspec.convert(value, hint_of(found.name), strict=not found.text)
     except msgspec.ValidationError as error:
@@ -79,8 +79,9 @@ def _take(found: _Found, values: dict[str, Any], wrong: list[str]) -> None:
 def _reason(key: Key, value: Any, error: msgspec.ValidationError) -> str:
     choices = [choice for choice in _choices(key.type) if choice is not None]
     if choices:
-        near = get_close_matches(str(value), choices, n=1) or get_close_matches(str(value).upper(), choices, n=1)
-        return f"it is one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else "")
+        by_letters = {choice.lower(): choice for choice in choices}
+        near = get_close_matches(str(value).lower(), by_letters, n=1)
+        return f"it is one of {', '.join(choices)}" + (f"; did you mean {by_letters[near[0]]}?" if near else "")
     return str(error).replace("`", "").removesuffix(" - at $").lower()
 
 
