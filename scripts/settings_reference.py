@@ -11,8 +11,8 @@ HEAD = """# Settings
 
 Orakul runs without any. What you set goes into `orakul.toml` in the working directory (or the file that `ORAKUL_CONFIG`
 names), or into the environment; the environment is stronger than the file, and an option of a command stronger than
-both. A wrong key or value is named with its file and line, or its variable, and with the nearest right one. All keys with
-their defaults, to copy from: [orakul.toml](orakul.toml).
+both. A wrong key or value is named with its file and line, or its variable, and with the nearest right one. All keys
+with their defaults, to copy from: [orakul.toml](orakul.toml).
 """
 
 
