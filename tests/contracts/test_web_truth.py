@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from web_world import PASSWORD, World, story
 
+from orakul.events import Event
 from orakul.web.app import create_app
 
 
@@ -248,6 +249,22 @@ def test_an_id_that_no_task_can_have_is_not_found(world: World, task_id: str) ->
     client = world.client("admin")
     for method, address in (("GET", ""), ("GET", "/logs"), ("POST", "/retry"), ("DELETE", "")):
         assert client(method, f"/api/tasks/{task_id}{address}").status_code == 404
+
+
+def test_an_id_with_slashes_is_an_id(world: World) -> None:
+    world.journal.append(story("reports/2026/a b?", "failed"))
+    client = world.client("admin")
+    for task_id in ("reports%2F2026%2Fa%20b%3F", "reports/2026/a%20b%3F"):
+        assert client("GET", f"/api/tasks/{task_id}").json()["task_id"] == "reports/2026/a b?"
+        assert len(client("GET", f"/api/tasks/{task_id}/history").json()["items"]) == 3
+        assert client("POST", f"/api/tasks/{task_id}/retry").status_code == 409
+
+
+def test_an_event_of_any_size_does_not_break_the_list(world: World) -> None:
+    world.journal.append([Event(event_type="house.flood", data={"text": "x" * 1_000_000})])
+    item = world.client("admin")("GET", "/api/events?type=house.flood").json()["items"][0]
+    assert item["event_type"] == "house.flood"
+    assert "too large" in item["data"]["orakul"]
 
 
 def test_hostile_names_and_results_do_not_break_the_list(world: World) -> None:

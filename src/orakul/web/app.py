@@ -96,7 +96,7 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
-    # As many routes at once as the journal has connections for; more would only wait there.
+    # More than the journal has connections, so that files are served while routes wait for it.
     anyio.to_thread.current_default_thread_limiter().total_tokens = parts.settings.threads
     if parts.start is not None:
         await parts.start()

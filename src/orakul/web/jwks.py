@@ -5,6 +5,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Collection
+from http.client import HTTPException
 from typing import Any
 
 import msgspec
@@ -58,10 +59,11 @@ class RemoteKeys:
         if algorithm not in self._algorithms:
             raise ValueError("not an algorithm of ours")
         if time.monotonic() - self._fetched_at > _FRESH:
-            self._refresh()
+            # One renews what is known and old; nobody waits for it.
+            self._refresh(wait=not self._keys)
         found = self._find(wanted, algorithm)
         if found is None:
-            self._refresh()
+            self._refresh(wait=True)
             found = self._find(wanted, algorithm)
         if found is None:
             raise ValueError("no such key")
@@ -75,22 +77,31 @@ class RemoteKeys:
             return fitting[0] if len(fitting) == 1 else None
         return next((key for key in fitting if key.kid == wanted), None)
 
-    def _refresh(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if now - self._tried_at < _PAUSE:
-                if not self._keys:
-                    raise UnavailableError(_AWAY)
-                return
-            self._tried_at = now
-            try:
-                self._keys = _read(self._fetch(self._url))
-            except (OSError, ValueError, msgspec.MsgspecError) as error:
-                _log.warning("the keys at %s cannot be fetched: %s", self._url, error)
-                if not self._keys:
-                    raise UnavailableError(_AWAY) from error
-            else:
-                self._fetched_at = now
+    def _refresh(self, *, wait: bool) -> None:
+        if not self._lock.acquire(timeout=_TIMEOUT if wait else 0):
+            if wait:
+                raise UnavailableError(_AWAY)
+            return
+        try:
+            self._fetch_now()
+        finally:
+            self._lock.release()
+
+    def _fetch_now(self) -> None:
+        now = time.monotonic()
+        if now - self._tried_at < _PAUSE:
+            if not self._keys:
+                raise UnavailableError(_AWAY)
+            return
+        self._tried_at = now
+        try:
+            self._keys = _read(self._fetch(self._url))
+        except (OSError, ValueError, HTTPException, msgspec.MsgspecError) as error:
+            _log.warning("the keys at %s cannot be fetched: %s", self._url, error)
+            if not self._keys:
+                raise UnavailableError(_AWAY) from error
+        else:
+            self._fetched_at = now
 
 
 def _read(text: bytes) -> list[PublicKey]:

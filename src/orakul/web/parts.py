@@ -112,7 +112,7 @@ class WebSettings:
     trusted_proxies: Sequence[str] = ()
     frame_ancestors: Sequence[str] = ()
     locale: str | None = None
-    threads: int = 16
+    threads: int = 32
     max_body: int = 65_536
     grace_seconds: float = 10.0
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from orakul.tasks import Change, LogLine, Status, StoredEvent, Task, Worker
+from orakul.web.bounds import bounded
 
 __all__ = [
     "Ability",
@@ -41,6 +42,7 @@ __all__ = [
 
 _LONGEST_MESSAGE = 2_000
 _LONGEST_NAME = 1_000
+_LARGEST_PART = 65_536
 
 
 class ErrorHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,7 +284,7 @@ def event_item(stored: StoredEvent) -> EventItem:
         seq=stored.seq,
         event_id=event.event_id,
         event_type=event.event_type,
-        data=event.data,
+        data=bounded(event.data, _LARGEST_PART),
         user_id=event.user_id,
         timestamp=event.timestamp.astimezone(UTC),
         task_id=event.task_id,
@@ -321,7 +323,7 @@ def _common(task: Task) -> dict[str, Any]:
         "finished_at": _utc(task.finished_at),
         "updated_at": task.updated_at.astimezone(UTC),
         "duration_ms": duration,
-        "progress": task.progress,
+        "progress": bounded(task.progress, _LARGEST_PART),
         "trace_id": task.trace_id,
     }
 

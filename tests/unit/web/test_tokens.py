@@ -4,7 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -236,6 +238,26 @@ def test_tokens_that_cannot_be_of_the_house_fetch_nothing() -> None:
     assert keys.asked == 0
     with pytest.raises(InvalidTokenError):
         tokens.identify(signed(OTHER_RSA, "RS256", kid="r1"))
+
+
+def test_keys_are_fetched_over_http() -> None:
+    body = KeySet(RSA)("")
+
+    class Address(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/keys" else 500)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Address) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert house(jwks_url=f"{url}/keys").identify(signed(RSA, "RS256", kid="r1")).user_id == "7"
+        with pytest.raises(UnavailableError):
+            house(jwks_url=f"{url}/broken").identify(signed(RSA, "RS256", kid="r1"))
+        server.shutdown()
 
 
 def test_keys_that_cannot_be_fetched_are_no_fault_of_the_token_and_orakuls_own_stay_good() -> None:

@@ -65,18 +65,7 @@ def tasks(
 
 
 @router.get(
-    "/api/tasks/{task_id}",
-    summary="One task",
-    operation_id="task",
-    responses=answers(views.TaskDetail, "The task, whole.", 401, 404, 503),
-)
-def task(parts: TheParts, identity: SignedIn, task_id: TaskId) -> Response:
-    """Return one task with its arguments, result, error, and what may be done to it."""
-    return JsonResponse(_detail(parts, parts.reader.task(task_id, owner=identity.owner), identity))
-
-
-@router.get(
-    "/api/tasks/{task_id}/history",
+    "/api/tasks/{task_id:path}/history",
     summary="A task's changes of state",
     operation_id="history",
     responses=answers(views.ChangePage, "The changes, oldest first.", 401, 404, 503),
@@ -88,7 +77,7 @@ def history(parts: TheParts, identity: SignedIn, task_id: TaskId) -> Response:
 
 
 @router.get(
-    "/api/tasks/{task_id}/logs",
+    "/api/tasks/{task_id:path}/logs",
     summary="A task's log",
     operation_id="logs",
     responses=answers(views.LogPage, "The lines, oldest first.", 401, 404, 422, 503),
@@ -106,7 +95,7 @@ def logs(
 
 
 @router.get(
-    "/api/tasks/{task_id}/children",
+    "/api/tasks/{task_id:path}/children",
     summary="A task's subtree",
     operation_id="children",
     responses=answers(views.TaskTree, "The tasks below it.", 401, 404, 503),
@@ -117,8 +106,20 @@ def children(parts: TheParts, identity: SignedIn, task_id: TaskId) -> Response:
     return JsonResponse(views.TaskTree(items=[views.task_item(each) for each in page.items], next=page.next))
 
 
+# Ids may have slashes in them, so this comes after the more special addresses.
+@router.get(
+    "/api/tasks/{task_id:path}",
+    summary="One task",
+    operation_id="task",
+    responses=answers(views.TaskDetail, "The task, whole.", 401, 404, 503),
+)
+def task(parts: TheParts, identity: SignedIn, task_id: TaskId) -> Response:
+    """Return one task with its arguments, result, error, and what may be done to it."""
+    return JsonResponse(_detail(parts, parts.reader.task(task_id, owner=identity.owner), identity))
+
+
 @router.post(
-    "/api/tasks/{task_id}/retry",
+    "/api/tasks/{task_id:path}/retry",
     summary="Run a failed task again",
     operation_id="retry",
     responses=answers(views.CommandedTask, "The task, waiting again.", 401, 403, 404, 409, 503),
@@ -129,7 +130,7 @@ def retry(parts: TheParts, identity: Commander, task_id: TaskId) -> Response:
 
 
 @router.delete(
-    "/api/tasks/{task_id}",
+    "/api/tasks/{task_id:path}",
     summary="Cancel a task",
     operation_id="cancel",
     responses=answers(views.CommandedTask, "The task after the command.", 401, 403, 404, 409, 503),
