@@ -104,8 +104,20 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         stream=stream,
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,
+        facts=lambda: _stream_facts(hub),
     )
     return create_app(parts), hub
+
+
+def _stream_facts(hub: "Hub") -> dict[str, float]:
+    stats = hub.stats()
+    return {
+        "orakul_stream_connections": stats.connections,
+        "orakul_stream_live": int(stats.live),
+        "orakul_stream_entries_total": stats.entries,
+        "orakul_stream_deliveries_total": stats.deliveries,
+        "orakul_stream_closed_slow_total": stats.closed_slow,
+    }
 
 
 def serve_until_ended(
