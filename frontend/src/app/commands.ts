@@ -20,7 +20,9 @@ export function useCommands() {
     room.setCommand(task.task_id, command);
     const timer = setTimeout(() => room.setCommand(task.task_id, null), FORGET_MS);
     try {
-      await (command === "retry" ? api.retry(task.task_id) : api.cancel(task.task_id));
+      const done = await (command === "retry" ? api.retry(task.task_id) : api.cancel(task.task_id));
+      room.rows.put([done]);
+      if (!done.delivered) say("good", t`The order is kept, and not delivered yet`, done.note ?? "");
     } catch (error) {
       clearTimeout(timer);
       room.setCommand(task.task_id, null);
@@ -32,8 +34,8 @@ export function useCommands() {
   const order = async (queue: string | null, what: "pause" | "resume"): Promise<void> => {
     const named = queue ?? t`all queues`;
     try {
-      await (what === "pause" ? api.pause(queue) : api.resume(queue));
-      say("good", what === "pause" ? t`Paused: ${named}` : t`Resumed: ${named}`);
+      const done = await (what === "pause" ? api.pause(queue) : api.resume(queue));
+      say("good", what === "pause" ? t`Paused: ${named}` : t`Resumed: ${named}`, done.note ?? "");
       room.feed.setSummary(await api.summary());
     } catch (error) {
       say("bad", what === "pause" ? t`The queue was not paused` : t`The queue was not resumed`, explain(error));

@@ -43,7 +43,7 @@ function Entry({ change }: { change: Change }) {
         )}
         <Facts change={change} />
         {change.error && (
-          <p className="history-error">{visible(`${change.error.type}: ${change.error.message}`.slice(0, 500))}</p>
+          <p className="history-error">{visible(`${change.error.type ?? ""}: ${change.error.message ?? ""}`.slice(0, 500))}</p>
         )}
       </div>
     </li>

@@ -4,21 +4,12 @@ import { useRoom } from "#/app/room";
 import { api } from "#/services/api";
 import type { LogLine } from "#/services/types";
 
-const MOST = 20_000; // lines kept on the page; the oldest give way
+import { joinLines } from "./lines";
 
 export interface Logs {
   lines: readonly LogLine[];
   loading: boolean;
   error: unknown;
-}
-
-/** Join two runs of lines, each in the order of `seq`, so that every line is there once. */
-export function joinLines(known: readonly LogLine[], incoming: readonly LogLine[]): readonly LogLine[] {
-  if (incoming.length === 0) return known;
-  const last = known[known.length - 1]?.seq ?? 0;
-  if ((incoming[0]?.seq ?? 0) > last) return [...known, ...incoming].slice(-MOST);
-  const bySeq = new Map([...known, ...incoming].map((line) => [line.seq, line]));
-  return [...bySeq.values()].sort((a, b) => a.seq - b.seq).slice(-MOST);
 }
 
 /** The log of a task: what is stored, then what the stream adds; the two overlap, so that nothing falls between. */

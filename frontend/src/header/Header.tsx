@@ -17,7 +17,7 @@ interface Props {
 export function Header({ onLeave, onKeys }: Props) {
   const { t } = useLingui();
   const { me } = useRoom();
-  const name = me.username ?? me.user_id;
+  const name = me.username || me.user_id;
   const role = { admin: t`administrator`, viewer: t`viewer`, user: t`user` }[me.role];
   return (
     <header className="header">

@@ -4,52 +4,61 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { useRoom } from "#/app/room";
 import { useSecond } from "#/live/clock";
 import { api } from "#/services/api";
+import type { Health } from "#/services/api";
 import { formatClock } from "#/texts/format";
 
-const STALE_MS = 20_000; // the figures come every few seconds: a longer silence means that nothing comes
-const PROBE_MS = 5_000;
+const SILENT_MS = 30_000; // a quiet fleet is silent for long; past this we ask whether Orakul is there at all
+const PROBE_MS = 10_000;
+const PATIENCE_MS = 10_000; // a reconnect that takes longer leaves the page stale
 
 /** Whether what is on the page is true now: the stream is live, is being taken up again, or has been silent since. */
 export function LinkIndicator() {
   const { t, i18n } = useLingui();
   const { feed } = useRoom();
   const link = useSyncExternalStore(feed.onLink, feed.linkState);
+  const { heardAt } = link;
   const now = useSecond();
-  const silent = link.heardAt !== null && now - link.heardAt > STALE_MS;
-  const down = link.phase !== "live" || silent;
-  const databaseAway = useProbe(down && link.heardAt !== null);
+  const silence = heardAt === null ? 0 : now - heardAt;
+  const open = link.phase === "live";
+  const health = useHealth(heardAt !== null && (!open || silence > SILENT_MS));
 
-  const since = link.heardAt === null ? "" : formatClock(i18n.locale, link.heardAt);
-  const phase =
-    link.phase === "live" && !silent ? "live" : link.phase === "connecting" ? "connecting" : silent ? "stale" : "reconnecting";
-  const words = {
-    live: t`Live`,
-    connecting: t`Connecting…`,
-    reconnecting: t`Reconnecting…`,
-    stale: t`Stale since ${since}`,
-  }[phase];
+  const moment = (at: string | number | null): string => (at === null ? "" : formatClock(i18n.locale, new Date(at)));
+  const awaySince = link.awaySince ?? health?.awaySince ?? null;
+  const stale = open ? health?.answers === false : heardAt !== null && silence > PATIENCE_MS;
+  const since = moment(heardAt);
+  const away = moment(awaySince);
+  const [phase, words] =
+    awaySince !== null
+      ? (["stale", t`Database away since ${away}`] as const)
+      : stale
+        ? (["stale", t`Stale since ${since}`] as const)
+        : open
+          ? (["live", t`Live`] as const)
+          : heardAt === null
+            ? (["connecting", t`Connecting…`] as const)
+            : (["reconnecting", t`Reconnecting…`] as const);
   return (
     <span className="link-state" data-phase={phase} role="status">
       <span className="link-dot" aria-hidden="true" />
-      <span>{databaseAway ? t`Database away since ${since}` : words}</span>
+      <span>{words}</span>
     </span>
   );
 }
 
-/** While the stream is down, ask what stands behind it. */
-function useProbe(active: boolean): boolean {
-  const [away, setAway] = useState(false);
+/** While there is doubt, ask how Orakul is. */
+function useHealth(doubt: boolean): Health | null {
+  const [health, setHealth] = useState<Health | null>(null);
   useEffect(() => {
-    if (!active) return;
+    if (!doubt) return;
     let over = false;
-    const ask = () => void api.ready().then((state) => !over && setAway(state === "database away"));
+    const ask = () => void api.health().then((found) => !over && setHealth(found));
     ask();
     const timer = setInterval(ask, PROBE_MS);
     return () => {
       over = true;
       clearInterval(timer);
-      setAway(false);
+      setHealth(null);
     };
-  }, [active]);
-  return active && away;
+  }, [doubt]);
+  return doubt ? health : null;
 }

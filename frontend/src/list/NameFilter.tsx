@@ -26,7 +26,7 @@ export function NameFilter({ value }: { value: string }) {
     retry: false,
     placeholderData: (previous) => previous,
   });
-  const options = (names.data ?? []).filter((name) => name.startsWith(text)).slice(0, 12);
+  const options = (names.data?.items ?? []).filter((name) => name.startsWith(text)).slice(0, 12);
   const shown = open && options.length > 0 && !(options.length === 1 && options[0] === value);
 
   const choose = (name: string) => {

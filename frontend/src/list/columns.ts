@@ -23,7 +23,7 @@ export const COLUMNS: readonly Column[] = [
   { id: "status", title: msg`Status`, sort: "status", width: "138px", from: 0 },
   { id: "kind", title: msg`Kind`, sort: "kind", width: "92px", from: 1120 },
   { id: "queue", title: msg`Queue`, sort: "queue", width: "112px", from: 1000 },
-  { id: "user_id", title: msg`User`, sort: "user_id", width: "96px", from: 0 },
+  { id: "user_id", title: msg`User`, sort: "user_id", width: "minmax(96px, 0.16fr)", from: 0 },
   { id: "duration", title: msg`Duration`, sort: null, width: "104px", from: 880, end: true },
   { id: "created_at", title: msg`Created`, sort: "created_at", width: "124px", from: 0, end: true },
 ];

@@ -19,7 +19,7 @@ export const PULSE_SECONDS = 120;
 /** The stream, as the page lives on it: gathers what comes and hands it out once a frame. */
 export class LiveFeed {
   private stream: Stream | null = null;
-  private link: LinkState = { phase: "connecting", heardAt: null };
+  private link: LinkState = { phase: "connecting", heardAt: null, awaySince: null };
   private summary: Summary | null = null;
   private waiting = new Map<string, Task>();
   private waitingLogs: LogLine[] = [];

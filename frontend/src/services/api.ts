@@ -1,21 +1,35 @@
 /** The one door to the API: every request that the interface makes is a function here. */
 import { ApiError, query, request } from "./http";
-import type { Change, LogLine, Me, Page, Queue, Settings, Summary, Task, TaskDetail, TaskQuery } from "./types";
+import type {
+  Change,
+  Commanded,
+  LogLine,
+  Me,
+  Ordered,
+  Page,
+  Queue,
+  Summary,
+  Task,
+  TaskDetail,
+  TaskQuery,
+} from "./types";
+
+export interface Health {
+  answers: boolean;
+  awaySince: string | null;
+}
 
 const one = (taskId: string): string => `api/tasks/${encodeURIComponent(taskId)}`;
 
 export const api = {
   me: (signal?: AbortSignal) => request<Me>("api/me", { signal, anonymous: true }),
-  settings: (signal?: AbortSignal) => request<Settings>("api/settings", { signal }),
   summary: (signal?: AbortSignal) => request<Summary>("api/summary", { signal }),
   queues: (signal?: AbortSignal) => request<Page<Queue>>("api/queues", { signal }),
 
   tasks: (wanted: TaskQuery, cursor: string | null, limit: number, signal?: AbortSignal) =>
     request<Page<Task>>(`api/tasks${query({ ...wanted, cursor, limit })}`, { signal }),
   names: (prefix: string, signal?: AbortSignal) =>
-    request<Page<string> | string[]>(`api/names${query({ prefix })}`, { signal }).then((answer) =>
-      Array.isArray(answer) ? answer : answer.items,
-    ),
+    request<Page<string>>(`api/names${query({ prefix })}`, { signal }),
 
   task: (taskId: string, signal?: AbortSignal) => request<TaskDetail>(one(taskId), { signal }),
   history: (taskId: string, signal?: AbortSignal) => request<Page<Change>>(`${one(taskId)}/history`, { signal }),
@@ -23,13 +37,13 @@ export const api = {
     request<Page<LogLine>>(`${one(taskId)}/logs${query({ after: after || null, limit: 1000 })}`, { signal }),
   children: (taskId: string, signal?: AbortSignal) => request<Page<Task>>(`${one(taskId)}/children`, { signal }),
 
-  retry: (taskId: string) => request<unknown>(`${one(taskId)}/retry`, { method: "POST" }),
-  cancel: (taskId: string) => request<unknown>(one(taskId), { method: "DELETE" }),
+  retry: (taskId: string) => request<Commanded>(`${one(taskId)}/retry`, { method: "POST" }),
+  cancel: (taskId: string) => request<Commanded>(one(taskId), { method: "DELETE" }),
   /** Pause a queue; all of them where none is named. */
   pause: (queue: string | null) =>
-    request<unknown>("api/admin/queue/pause", { method: "POST", json: queue === null ? {} : { queue } }),
+    request<Ordered>("api/admin/queue/pause", { method: "POST", json: queue === null ? {} : { queue } }),
   resume: (queue: string | null) =>
-    request<unknown>("api/admin/queue/resume", { method: "POST", json: queue === null ? {} : { queue } }),
+    request<Ordered>("api/admin/queue/resume", { method: "POST", json: queue === null ? {} : { queue } }),
 
   /** Swap a name and a password for a session cookie; the token is forgotten at once. */
   signIn: async (username: string, password: string): Promise<void> => {
@@ -41,13 +55,14 @@ export const api = {
     await request<unknown>("api/session", { method: "POST", bearer: token.access_token, anonymous: true });
   },
   signOut: () => request<unknown>("api/session", { method: "DELETE", anonymous: true }),
-  /** What stands behind the API: 503 means that Orakul answers, and its database or feed does not. */
-  ready: async (): Promise<"ready" | "database away" | "silent"> => {
+  /** How Orakul is: whether it answers at all, and since when what stands behind it does not. */
+  health: async (): Promise<Health> => {
     try {
       await request<unknown>("readyz", { anonymous: true });
-      return "ready";
+      return { answers: true, awaySince: null };
     } catch (error) {
-      return error instanceof ApiError && error.status === 503 ? "database away" : "silent";
+      if (!(error instanceof ApiError) || error.status === 0) return { answers: false, awaySince: null };
+      return { answers: true, awaySince: error.status === 503 ? (error.problem.since ?? null) : null };
     }
   },
 };

@@ -1,4 +1,5 @@
 import { address } from "./base";
+import type { Problem } from "./types";
 
 /** The API's answer was an error: a problem document (RFC 9457), or none at all (`status` 0: nobody answered). */
 export class ApiError extends Error {
@@ -6,6 +7,8 @@ export class ApiError extends Error {
     readonly status: number,
     readonly title: string,
     readonly detail: string,
+    /** The whole problem document, where there was one. */
+    readonly problem: Partial<Problem> = {},
   ) {
     super(detail || title || `HTTP ${status}`);
     this.name = "ApiError";
@@ -39,6 +42,7 @@ async function problem(response: Response): Promise<ApiError> {
         response.status,
         typeof title === "string" ? title : response.statusText,
         typeof detail === "string" ? detail : "",
+        body,
       );
     }
   } catch {

@@ -8,6 +8,7 @@ export interface Port {
 
 const BATCH_MS = 16; // about a frame: what comes within it travels to the tabs together
 const SILENT_TAB_MS = 200_000; // background tabs beat once a minute at worst; one that stays silent is gone
+const QUIET: LinkState = { phase: "connecting", heardAt: null, awaySince: null };
 const REOPEN_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
 
 /**
@@ -21,7 +22,7 @@ export class StreamHub {
   private readonly ports = new Map<Port, number>();
   private source: EventSource | null = null;
   private url = "";
-  private state: LinkState = { phase: "connecting", heardAt: null };
+  private state: LinkState = QUIET;
   private readonly tasks = new Map<string, Task>();
   private logs: LogLine[] = [];
   private metrics: Summary | null = null;
@@ -73,7 +74,7 @@ export class StreamHub {
     this.tasks.clear();
     this.logs = [];
     this.metrics = null;
-    this.state = { phase: "connecting", heardAt: null };
+    this.state = QUIET;
   }
 
   private connect(): void {
@@ -81,21 +82,21 @@ export class StreamHub {
     this.disconnect();
     const source = this.open(this.lastId ? `${this.url}?last_event_id=${encodeURIComponent(this.lastId)}` : this.url);
     this.source = source;
-    this.announce({ phase: heardAt === null ? "connecting" : "reconnecting", heardAt });
+    this.announce({ ...QUIET, phase: heardAt === null ? "connecting" : "reconnecting", heardAt });
     source.onopen = () => {
       if (this.source !== source) return;
       this.refusals = 0;
-      this.announce({ phase: "live", heardAt: Date.now() });
+      this.announce({ ...QUIET, phase: "live", heardAt: Date.now() });
     };
     source.onerror = () => {
       if (this.source !== source) return;
       if (source.readyState === source.CLOSED) this.refused();
-      else this.announce({ phase: "reconnecting", heardAt: this.state.heardAt });
+      else this.announce({ ...this.state, phase: "reconnecting" });
     };
     const on = (name: string, take: (data: unknown) => void) => {
       source.addEventListener(name, (event) => {
         if (this.source !== source) return;
-        this.state.heardAt = Date.now();
+        this.state = { ...this.state, heardAt: Date.now() };
         const { data, lastEventId } = event as MessageEvent<string>;
         if (lastEventId) this.lastId = lastEventId;
         take(JSON.parse(data));
@@ -103,19 +104,23 @@ export class StreamHub {
       });
     };
     on("task", (data) => {
-      const task = data as Task;
-      this.tasks.set(task.task_id, task);
+      const task = data as Partial<Task>;
+      if (task.task_id !== undefined) this.tasks.set(task.task_id, task as Task); // one too large to send has none
     });
     on("log", (data) => void this.logs.push(data as LogLine));
     on("metrics", (data) => {
       this.metrics = this.lastMetrics = data as Summary;
+    });
+    on("live", (data) => {
+      const { live, since } = data as { live: boolean; since: string | null };
+      this.announce({ ...this.state, awaySince: live ? null : (since ?? new Date().toISOString()) });
     });
     on("reset", (data) => this.tell({ kind: "reset", reason: (data as { reason?: string }).reason ?? "" }));
   }
 
   private refused(): void {
     this.source = null;
-    this.announce({ phase: "refused", heardAt: this.state.heardAt });
+    this.announce({ ...this.state, phase: "refused" });
     const pause = REOPEN_MS[Math.min(this.refusals, REOPEN_MS.length - 1)] ?? 15_000;
     this.refusals += 1;
     this.reopenTimer = setTimeout(

@@ -13,4 +13,6 @@ export interface LinkState {
   phase: "connecting" | "live" | "reconnecting" | "refused";
   /** When the stream was last heard, in epoch milliseconds; null where it never was. */
   heardAt: number | null;
+  /** Since when Orakul itself cannot follow its journal (an ISO moment): the stream is open, and nothing can come. */
+  awaySince: string | null;
 }

@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+
+import { StreamHub } from "./hub";
+import type { FromHub } from "./messages";
+
+class FakeSource extends EventTarget {
+  readonly CLOSED = 2;
+  readyState = 0;
+  onopen: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  constructor(readonly url: string) {
+    super();
+  }
+  close(): void {
+    this.readyState = 2;
+  }
+  say(type: string, data: unknown, lastEventId = ""): void {
+    this.dispatchEvent(Object.assign(new Event(type), { data: JSON.stringify(data), lastEventId }));
+  }
+  refuse(): void {
+    this.readyState = 2;
+    this.onerror?.();
+  }
+}
+
+function world() {
+  const sources: FakeSource[] = [];
+  const hub = new StreamHub((url) => {
+    const source = new FakeSource(url);
+    sources.push(source);
+    return source as unknown as EventSource;
+  });
+  const tab = () => {
+    const heard: FromHub[] = [];
+    return { heard, post: (message: FromHub) => void heard.push(message) };
+  };
+  return { hub, sources, tab };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+it("opens one stream for all tabs, and closes it with the last", () => {
+  const { hub, sources, tab } = world();
+  const [one, two] = [tab(), tab()];
+  hub.receive(one, { kind: "hello", url: "/s" });
+  hub.receive(two, { kind: "hello", url: "/s" });
+  expect(sources).toHaveLength(1);
+  hub.receive(one, { kind: "bye" });
+  expect(sources[0]?.readyState).toBe(0);
+  hub.receive(two, { kind: "bye" });
+  expect(sources[0]?.readyState).toBe(2);
+});
+
+it("gives what came together in one batch, of each task the last state", () => {
+  const { hub, sources, tab } = world();
+  const one = tab();
+  hub.receive(one, { kind: "hello", url: "/s" });
+  sources[0]?.say("task", { task_id: "a", status: "pending" }, "1");
+  sources[0]?.say("task", { task_id: "a", status: "in_progress" }, "2");
+  sources[0]?.say("log", { seq: 3, task_id: "a" }, "3");
+  vi.advanceTimersByTime(20);
+  const batches = one.heard.filter((message) => message.kind === "batch");
+  expect(batches).toEqual([
+    { kind: "batch", tasks: [{ task_id: "a", status: "in_progress" }], logs: [{ seq: 3, task_id: "a" }], metrics: null },
+  ]);
+});
+
+it("opens a refused stream anew from where it stopped", () => {
+  const { hub, sources, tab } = world();
+  const one = tab();
+  hub.receive(one, { kind: "hello", url: "/s" });
+  sources[0]?.say("task", { task_id: "a" }, "41");
+  sources[0]?.refuse();
+  expect(one.heard.at(-1)).toMatchObject({ kind: "state", state: { phase: "refused" } });
+  vi.advanceTimersByTime(2_000);
+  expect(sources[1]?.url).toBe("/s?last_event_id=41");
+});
+
+it("says to a tab that joins late what the figures are", () => {
+  const { hub, sources, tab } = world();
+  hub.receive(tab(), { kind: "hello", url: "/s" });
+  sources[0]?.say("metrics", { queued: 3 });
+  vi.advanceTimersByTime(20);
+  const late = tab();
+  hub.receive(late, { kind: "hello", url: "/s" });
+  expect(late.heard.at(-1)).toMatchObject({ kind: "batch", metrics: { queued: 3 } });
+});
+
+it("passes on that the journal cannot be followed", () => {
+  const { hub, sources, tab } = world();
+  const one = tab();
+  hub.receive(one, { kind: "hello", url: "/s" });
+  sources[0]?.say("live", { live: false, since: "2025-12-01T12:00:00Z" });
+  expect(one.heard.at(-1)).toMatchObject({ state: { awaySince: "2025-12-01T12:00:00Z" } });
+});
