@@ -29,7 +29,7 @@ from orakul.tasks.status import FINAL, Rank, Status, era, rank_of
 from orakul.tasks.storable import json_text, key_text, long_text, short_text
 from orakul.tasks.task import Task, TaskError
 
-__all__ = ["PROGRESS", "Draft", "State", "attempt_and_run", "project", "touches"]
+__all__ = ["PROGRESS", "Draft", "State", "attempt_and_run", "in_utc", "project", "touches"]
 
 PROGRESS = "task.progress"
 _MOST_ATTEMPTS = (1 << 18) - 1
@@ -235,8 +235,16 @@ def project(events: Iterable[Event]) -> Task | None:
             continue
         if draft is None:
             draft = Draft(key_text(event.task_id) or "")
-        draft.hear(event)
+        draft.hear(in_utc(event))
     return draft.task() if draft else None
+
+
+def in_utc(event: Event) -> Event:
+    """Return the event with its timestamp in UTC; a naive one reads as UTC."""
+    timestamp = event.timestamp
+    if timestamp.tzinfo is UTC:
+        return event
+    return msgspec.structs.replace(event, timestamp=_moment(timestamp) or timestamp.replace(tzinfo=UTC))
 
 
 def _state_of(event: Event, key: tuple[int, int, datetime, str], status: Status) -> State:

@@ -34,7 +34,7 @@ def short_text(value: Any, limit: int = 300) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else str(value)
-    if _UNSAFE.search(text):
+    if not (text.isascii() and text.isprintable()) and _UNSAFE.search(text):  # the first two cost next to nothing
         text = _seen(text, _CONTROLS)
     if len(text) > limit:
         text = text[: limit - 1] + "…"
@@ -49,7 +49,7 @@ def key_text(value: Any, limit: int = 300) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else str(value)
-    if len(text) <= limit and not _UNSAFE.search(text):
+    if len(text) <= limit and ((text.isascii() and text.isprintable()) or not _UNSAFE.search(text)):
         return text or None
     digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"{_seen(text[: limit - 40], _CONTROLS)}…{digest}"
@@ -68,10 +68,10 @@ def long_text(value: Any, limit: int) -> str | None:
     return text or None
 
 
-def json_text(value: Any, limit: int) -> str:
-    """Return JSON that PostgreSQL takes, keys in order, at most `limit` bytes."""
+def json_text(value: Any, limit: int, *, ordered: bool = True) -> str:
+    """Return JSON that PostgreSQL takes, at most `limit` bytes; keys in order where it is to be compared."""
     try:
-        raw = msgspec.json.encode(value, order="sorted")
+        raw = msgspec.json.encode(value, order="sorted" if ordered else None)
     except Exception:  # noqa: BLE001 (foreign objects raise whatever they like; the plain form is always possible)
         raw = msgspec.json.encode(_plain(value, _DEPTH), order="sorted")
     if b"\\u0000" in raw or b"null" in raw:  # an escaped zero, or a NaN that the encoder would show as nothing

@@ -7,7 +7,7 @@ storable and bounded, and the events of one task become one draft, so that the d
 import base64
 import binascii
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import repeat
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 
 from orakul.events import Event
 from orakul.journals.postgres.arrays import BigintArray, BooleanArray, JsonArray, TextArray, TimeArray
-from orakul.tasks.projection import Draft, attempt_and_run, touches
+from orakul.tasks.projection import Draft, attempt_and_run, in_utc, touches
 from orakul.tasks.status import FINAL
 from orakul.tasks.storable import json_text, key_text, long_text, short_text
 
@@ -52,7 +52,7 @@ class Batch:
         self._drafts: dict[str, Draft] = {}
         self._others: dict[str, dict[Any, dict[str, Any]]] = {}
         for event in events:
-            self._take(event)
+            self._take(in_utc(event))
 
     def _take(self, event: Event) -> None:
         match event.event_type:
@@ -96,8 +96,8 @@ class Batch:
                 isinstance(user, int),
                 short_text(event.trace_id),
                 short_text(event.source),
-                json_text(event.data, _DATA_BYTES),
-                json_text(event.extra, _EXTRA_BYTES) if event.extra else None,
+                json_text(event.data, _DATA_BYTES, ordered=False),
+                json_text(event.extra, _EXTRA_BYTES, ordered=False) if event.extra else None,
                 era,
                 rank,
                 status,
@@ -253,4 +253,4 @@ def _columns(kinds: Sequence[type], rows: list[tuple[Any, ...]]) -> list[Any]:
 
 
 def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"

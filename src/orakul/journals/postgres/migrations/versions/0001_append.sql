@@ -59,7 +59,9 @@ BEGIN
             CASE WHEN wins THEN n.updated_at ELSE t.updated_at END AS updated_at,
             greatest(n.eta, t.eta) AS eta,
             top AS era,
-            CASE WHEN top >= 0 THEN top WHEN says THEN n.progress_era ELSE t.progress_era END AS shown_era,
+            CASE WHEN top >= 0 THEN top
+                 ELSE coalesce(CASE WHEN says THEN n.progress_era ELSE t.progress_era END, 1::bigint << 44)
+            END AS shown_era,
             greatest(n.name_era, t.name_era) AS name_era,
             greatest(n.queue_era, t.queue_era) AS queue_era,
             greatest(n.worker_era, t.worker_era) AS worker_era,
