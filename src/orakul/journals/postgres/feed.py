@@ -32,6 +32,11 @@ _ANSWER_SECONDS = 15.0
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 _READERS = 4
 _LOG_WIDTH = 4
+# A few new rows are looked up one by one, whatever the statistics say; so one plan is right for all.
+_PLAN_ONCE = """
+SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
+    ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) AS settings (name, value)
+"""
 
 
 class PostgresFeed:
@@ -43,6 +48,7 @@ class PostgresFeed:
     def __init__(self, url: str, *, look_seconds: float = _LOOK_SECONDS) -> None:
         self.url = url
         self._look_seconds = look_seconds
+        self._prepare = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: list[psycopg.AsyncConnection] = []
         self._free = asyncio.Semaphore(_READERS)
@@ -70,6 +76,10 @@ class PostgresFeed:
                 continue
             try:
                 listening = await _listen(connection)
+                if listening and self._prepare:
+                    # The plan of the read, made once: planning over all partitions costs more than reading a few rows.
+                    await connection.execute(_PLAN_ONCE)
+                    connection.prepare_threshold = 0
                 while True:
                     entries = await _read(connection, after)
                     failures = 0
@@ -81,6 +91,10 @@ class PostgresFeed:
                         await self._wait(connection, self._look_seconds, listening=listening)
             except (psycopg.Error, TimeoutError, OSError) as error:
                 failures += 1
+                if isinstance(
+                    error, psycopg.errors.InvalidSqlStatementName | psycopg.errors.DuplicatePreparedStatement
+                ):
+                    self._prepare = False  # a pooler stands in between, that changes servers under us
                 await self._back_off(failures, error)
             finally:
                 with suppress(Exception):
