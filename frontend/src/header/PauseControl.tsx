@@ -43,7 +43,7 @@ export function PauseLabel({ paused }: { paused: boolean }) {
   return (
     <>
       <Icon name={paused ? "play" : "pause"} />
-      <span className="only-wide">{paused ? t`Resume queue` : t`Pause queue`}</span>
+      <span className="label-wide">{paused ? t`Resume queue` : t`Pause queue`}</span>
       <Icon name="down" />
     </>
   );

@@ -26,7 +26,6 @@ export default function PauseMenu() {
       <Menu.Trigger className="button pause-button" data-paused={paused.length > 0 || undefined}>
         <PauseLabel paused={paused.length > 0} />
       </Menu.Trigger>
-      <Menu.Portal>
         <Menu.Content className="menu" align="end" sideOffset={6} collisionPadding={8} aria-label={t`Queues`}>
           {queues.isPending && <div className="menu-note">{t`Loading…`}</div>}
           {queues.data?.items.map((queue) => (
@@ -56,7 +55,6 @@ export default function PauseMenu() {
             </Menu.Item>
           )}
         </Menu.Content>
-      </Menu.Portal>
     </Menu.Root>
   );
 }
