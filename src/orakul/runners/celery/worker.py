@@ -116,6 +116,7 @@ class WorkerSide:
         if RUN not in facts and (facts.get("delivery_info") or {}).get("redelivered"):
             facts[RUN] = new_run()  # revoked when it was received, so `task_received` did not see it
         data = _identity(facts, facts.get("shadow") or facts.get("task") or "")
+        put(data, worker=facts.get("hostname"))  # who has met it: a standing order to cancel it is done with
         if terminated:
             data["outcome"] = "terminated"
             data["reason"] = f"signal {signum}" if signum else "terminated"
