@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orakul import extensions
 from orakul.errors import MissingExtraError, OrakulError, UnavailableError
-from orakul.settings import Settings, without_password
+from orakul.settings import Settings, load_settings, without_password
 from orakul.tasks.control import Control
+from orakul.tasks.journal import Journal
 from orakul.tasks.leases import Reaper
 from orakul.tasks.orders import Fleet
 from orakul.tasks.recorder import Recorder
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         PostgresReader,
     )
 
-__all__ = ["Assembly", "Database", "assemble", "open_database", "runners"]
+__all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder", "runners"]
 
 log = logging.getLogger("orakul")
 
@@ -175,6 +176,22 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         control=Control(journal, reader, orders, known),
         runners=known,
     )
+
+
+def open_recorder(settings: Settings | None = None) -> Recorder:
+    """Return a recorder for a program of your own, into the spool of the data folder.
+
+    It ships to `database_url` where one is set; else `orakul serve` with the same data folder does.
+    """
+    given = settings or load_settings()
+    url = given.database_url
+
+    def journal() -> Journal:
+        from orakul.journals.postgres import PostgresJournal  # noqa: PLC0415 (a product)
+
+        return PostgresJournal(url or "")
+
+    return Recorder(given.spool, journal, ship=url is not None)
 
 
 def runners(settings: Settings, secret: str, fleet: Fleet) -> dict[str, Runner]:

@@ -4,11 +4,10 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 
 | group | what it names |
 | --- | --- |
-| `orakul.journals` | a class that makes a journal from its URL, by product (`postgres`) |
-| `orakul.orders` | the same for the standing orders |
 | `orakul.journals` | a function `(url) -> Journal`, by the kind of database |
 | `orakul.orders` | a function `(url) -> StandingOrders`, likewise |
 | `orakul.runners` | a function `(settings, sealer, fleet) -> Runner or None` (not set up), by the kind of task it runs |
+| `orakul.recorders` | a function `() -> Recorder`, for those below the floor where it is joined |
 | `orakul.formatters` | a class that fulfils `operations.formatter.OutputFormatter` |
 | `orakul.error_handlers` | a class that fulfils `operations.handlers.ErrorHandler` |
 | `orakul.observers` | an observer, or a function without arguments that makes one |

@@ -49,6 +49,7 @@ def test_the_environment_is_stronger_than_the_file_and_options_than_both(tmp_pat
 def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> None:
     samples = {"port": "81", "mask": "a, b", "log_level": "ERROR", "jwt.algorithm": "es256", "web.language": "ru"}
     samples |= {"operations.level": "debug", "operations.split_by_thread": "1", "operations.only_failures": "true"}
+    samples |= {"operations.record": "true"}
     samples |= {"web.metrics": "off", "celery.keep_messages": "false", "data": "/x", "secret_key": "k" * 32}
     numbers = {"jwt.leeway_seconds", "retention.events_days", "retention.logs_days", "stream.connections"}
     name = key.name  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orakul import __version__
-from orakul.cli import db, demo, doctor, serve, tail, user, watch
+from orakul.cli import db, demo, doctor, report, serve, tail, user, watch
 from orakul.errors import OrakulError, SettingsError
 
 __all__ = ["app", "main"]
@@ -42,6 +42,7 @@ def options(
 app.command("demo")(demo.command)
 app.command("serve")(serve.command)
 app.command("tail")(tail.command)
+app.command("report")(report.command)
 app.command("doctor")(doctor.command)
 app.add_typer(watch.app, name="watch")
 app.add_typer(db.app, name="db")

@@ -11,6 +11,7 @@ from orakul.operations.collector import Sink, collector
 from orakul.operations.handlers import ErrorHandlers
 from orakul.operations.levels import set_detail_level
 from orakul.operations.outputs import Output
+from orakul.operations.recording import OperationRecorder
 from orakul.settings import OperationsSettings, load_settings
 
 __all__ = ["configure"]
@@ -27,6 +28,9 @@ def configure(settings: OperationsSettings | None = None) -> Callable[[], None]:
     sinks: list[Sink] = [_output(each, given) for each in given.outputs]
     if given.error_handlers:
         sinks.append(ErrorHandlers([_load("orakul.error_handlers", name)() for name in given.error_handlers]))
+    recorder = extensions.load("orakul.recorders", "default")() if given.record else None
+    if recorder is not None:
+        sinks.append(OperationRecorder(recorder.record))
     try:
         set_detail_level(given.level, by_name)
     except ValueError as error:
@@ -38,6 +42,8 @@ def configure(settings: OperationsSettings | None = None) -> Callable[[], None]:
         collector.flush()
         for sink in sinks:
             collector.sinks.remove(sink)
+        if recorder is not None:
+            recorder.close()
 
     return undo
 

@@ -157,6 +157,9 @@ class OperationsSettings(Section, frozen=True, kw_only=True):
         ),
     ] = ()
     split_by_thread: Annotated[bool, Meta(description="Give each thread a file of its own.")] = False
+    record: Annotated[
+        bool, Meta(description="Record operations as tasks in the journal, so that they are in the control room.")
+    ] = False
     only_failures: Annotated[bool, Meta(description="Write only what failed.")] = False
     error_handlers: Annotated[
         tuple[str, ...],
