@@ -59,6 +59,7 @@ class Fleet:
     def _beat(self) -> None:
         while not self._stop.wait(INTERVAL):
             self._say("worker.heartbeat")
+            quiet(self._parts.see_to_shipping)()
 
     @quiet
     def _say(self, event_type: str) -> None:

@@ -76,7 +76,7 @@ class Installation:
 
     @quiet
     def _worker_begins(self, **_: Any) -> None:
-        self.parts.prepare()
+        self.parts.become_worker()
         self._install_control()
 
     def _install_control(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from orakul.events import Event, utc_now
 from orakul.extensions import load
+from orakul.runners.celery.shipping import ShipperProcess
 from orakul.settings import Settings, load_settings
 from orakul.tasks.journal import Journal
 from orakul.tasks.masking import Limits, Masks
@@ -65,6 +66,7 @@ class Parts:
         self._settings: Settings | None = None
         self._recorder: Recorder | None = None
         self._sealer: Sealer | None = None
+        self._shipper: ShipperProcess | None = None
         self._broken = False
         self.pool_child = False
         self.pid = os.getpid()
@@ -99,7 +101,7 @@ class Parts:
         if settings.celery.keep_messages:
             self._sealer = Sealer(settings.secret_key or secret_in(settings.data))
             self.keeps_messages = True
-        ships = settings.database_url is not None and not self.pool_child
+        ships = settings.database_url is not None and not self.pool_child and self._shipper is None
         self._recorder = Recorder(settings.spool, self._open_journal, ship=ships)
 
     def _open_journal(self) -> Journal:
@@ -179,6 +181,24 @@ class Parts:
             )
         )
 
+    def become_worker(self) -> None:
+        """Be a worker's main process: leave the shipping to a process beside it, if one can be started."""
+        if not self.prepare() or self.settings.database_url is None:
+            return
+        self._shipper = ShipperProcess(self.settings.spool, self.settings.database_url)
+        try:
+            self._shipper.start()
+        except Exception:  # noqa: BLE001 (no process, no memory, no /dev: whatever it is, ship from here)
+            complain("Orakul's shipper could not be started as a process; the worker ships by itself.")
+            self._shipper = None
+            return
+        self.recorder.append_only()
+
+    def see_to_shipping(self) -> None:
+        """Start the shipper's process again where somebody has killed it."""
+        if self._shipper is not None:
+            self._shipper.start()
+
     def become_pool_child(self) -> None:
         """Be a forked pool child: only append to a spool file of its own; the worker's main process ships it."""
         self.reset_after_fork()
@@ -191,3 +211,5 @@ class Parts:
         """Ship what is still here, within the deadline; what does not go stays in the spool."""
         if self._recorder is not None:
             self._recorder.close(deadline)
+        if self._shipper is not None:
+            self._shipper.stop(deadline)
