@@ -33,7 +33,7 @@ def short_text(value: Any, limit: int = 300) -> str | None:
     """Return a name, a queue or the like: one line, at most `limit` characters; None for nothing said."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else _as_text(value)
     if not (text.isascii() and text.isprintable()) and _UNSAFE.search(text):  # the first two cost next to nothing
         text = _seen(text, _CONTROLS)
     if len(text) > limit:
@@ -48,7 +48,7 @@ def key_text(value: Any, limit: int = 300) -> str | None:
     """
     if value is None:
         return None
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else _as_text(value)
     if len(text) <= limit and ((text.isascii() and text.isprintable()) or not _UNSAFE.search(text)):
         return text or None
     digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -59,7 +59,7 @@ def long_text(value: Any, limit: int) -> str | None:
     """Return a message or a traceback: lines kept, the middle left out where it is over the limit."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else _as_text(value)
     if len(text) > limit:
         half = limit // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
@@ -100,7 +100,7 @@ def _plain(  # noqa: PLR0911 (one return for each kind of value)
             return "… deeper levels left out"
         case Mapping():
             pairs = list(value.items())
-            plain = {_plain_text(str(k), 200): _plain(v, depth - 1, longest, most) for k, v in pairs[:most]}
+            plain = {_plain_text(_as_text(k), 200): _plain(v, depth - 1, longest, most) for k, v in pairs[:most]}
             if len(pairs) > most:
                 plain["…"] = f"{len(pairs) - most:,} keys left out"
             return plain
@@ -116,6 +116,13 @@ def _plain_text(text: str, longest: int) -> str:
     if len(text) > longest:
         text = f"{text[:longest]}… {len(text) - longest:,} characters left out"
     return _SURROGATES.sub("\ufffd", text).replace("\x00", "␀")
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 (see json_text; and a very long int is a ValueError)
+        return f"<{type(value).__name__}>"
 
 
 def _described(value: Any) -> str:
