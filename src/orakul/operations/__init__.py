@@ -4,8 +4,9 @@ from orakul.operations.collector import Sink, collector
 from orakul.operations.configuration import configure
 from orakul.operations.context import CarryingExecutor, OperationContext, carry, carry_into_threads, current_ids
 from orakul.operations.levels import Level, detail_level, set_detail_level
-from orakul.operations.operation import annotate, operation, set_failure_rule, step, watch_calls
+from orakul.operations.operation import operation, set_failure_rule
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog, read_log
+from orakul.operations.steps import annotate, step, watch_calls
 
 __all__ = [
     "CarryingExecutor",

@@ -53,6 +53,9 @@ class Call(msgspec.Struct, eq=False, gc=False):
     facts: dict[str, Any] | None = None
     step: bool = False
     shape: tuple[int, ...] | None = None
+    outer: int = 0
+    """The span of another tracer that stands between this call and its parent; 0 for none."""
+    sampled: bool = True
 
 
 class Sink(Protocol):
@@ -101,6 +104,10 @@ class Collector:
         self._lock = threading.Lock()
         self._drain_lock = threading.RLock()
         self._wake = threading.Event()
+
+    def wall(self, moment: int) -> int:
+        """Return the wall clock's nanoseconds of a moment of the monotonic clock."""
+        return self._epoch + moment
 
     def take(self, call: Call) -> None:
         """Take a call that has ended."""
@@ -208,7 +215,7 @@ class Collector:
             "parent_id": f"{call.parent:016x}" if call.parent else None,
             "name": call.spec.name,
             "outcome": call.outcome if call.end else Outcome.RUNNING,
-            "started_at": datetime.fromtimestamp((self._epoch + call.start) / 1e9, UTC),
+            "started_at": datetime.fromtimestamp(self.wall(call.start) / 1e9, UTC),
             "duration_ns": (call.end or monotonic()) - call.start,
             "target": None if target is None else str(target),
             "result_type": call.result.__qualname__ if call.result is not None else None,

@@ -117,9 +117,13 @@ class Ids:
         # Below 2^63, so that counting up never passes 64 bits.
         self.next = count(1 + (int.from_bytes(os.urandom(8), "big") >> 1)).__next__
 
+    def wide(self, number: int) -> int:
+        """Return the 128 bits of a trace."""
+        return number if number >> 64 else self._prefix | number
+
     def trace(self, number: int) -> str:
         """Return the 32 hex digits of a trace."""
-        return f"{number if number >> 64 else self._prefix | number:032x}"
+        return f"{self.wide(number):032x}"
 
 
 ids = Ids()

@@ -12,20 +12,20 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from threading import current_thread
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
 
 from orakul.operations.collector import Call, collector, monotonic
 from orakul.operations.context import frame, ids, reset
 from orakul.operations.levels import Level, Spec, spec_of
 from orakul.operations.record import Outcome
 
-__all__ = ["annotate", "operation", "set_failure_rule", "step", "watch_calls"]
+__all__ = ["SIZED", "Bridge", "judge", "operation", "set_bridge", "set_failure_rule"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _get, _set, _unset = frame.get, frame.set, frame.reset
 _take, _running, _buffer, _append = collector.take, collector.running, collector.buffer, collector.buffer.append
-_SIZED = frozenset((list, dict, tuple, set, frozenset, str, bytes, bytearray))
+SIZED = frozenset((list, dict, tuple, set, frozenset, str, bytes, bytearray))
 
 
 def _soft_failure(result: Any) -> str | None:
@@ -36,6 +36,49 @@ def _soft_failure(result: Any) -> str | None:
 
 
 _failure_rule: Callable[[Any], str | None] = _soft_failure
+
+
+class Bridge(Protocol):
+    """Joins operations with the spans of another tracer, in the caller's thread, so it must be quick."""
+
+    def enter(self, call: Call) -> Any:
+        """Let what the tracer begins from here on be below the call; return what `leave` needs."""
+        ...
+
+    def leave(self, token: Any) -> None:
+        """End that."""
+        ...
+
+
+_bridge: Bridge | None = None
+
+
+def set_bridge(bridge: Bridge | None) -> None:
+    """Join operations with another tracer's spans (`orakul.telemetry.opentelemetry`), or no longer."""
+    global _bridge  # noqa: PLW0603 (one tracer a process)
+    _bridge = bridge
+
+
+class _Entered(NamedTuple):
+    """An operation whose frame is set, and which the other tracer has been told of."""
+
+    ours: Any
+    theirs: Any
+
+
+def _enter(call: Call) -> Any:
+    if _bridge is None:
+        return _set((call.trace, call.span, call.context))
+    theirs = _bridge.enter(call)  # first, since it may move the call into a trace of theirs
+    return _Entered(_set((call.trace, call.span, call.context)), theirs)
+
+
+def _leave(token: Any) -> None:
+    if isinstance(token, _Entered):
+        if _bridge is not None:
+            _bridge.leave(token.theirs)
+        token = token.ours
+    reset(token)
 
 
 def set_failure_rule(rule: Callable[[Any], str | None] | None) -> None:
@@ -51,7 +94,7 @@ def _begin(spec: Spec) -> tuple[Call, Any]:
     span = ids.next()
     trace, parent, context = _get() or (span, 0, None)
     call = Call(spec, trace, span, parent, context, current_thread(), monotonic())
-    token = _set((trace, span, context))
+    token = _enter(call)
     _running[span] = call
     return call, token
 
@@ -60,17 +103,18 @@ def _end(call: Call, result: Any) -> None:
     call.end = monotonic()
     if result is not None:
         kind = call.result = type(result)
-        if kind in _SIZED:
+        if kind in SIZED:
             call.size = len(result)
             if kind is dict or _failure_rule is not _soft_failure:
-                _judge(call, result)
+                judge(call, result)
         else:
             _measure(call, result)
     _take(call)
     _running.pop(call.span, None)
 
 
-def _judge(call: Call, result: Any) -> None:
+def judge(call: Call, result: Any) -> None:
+    """Let the failure rule look at a result."""
     try:
         message = _failure_rule(result)
     except Exception as error:  # noqa: BLE001 (a user's rule may raise anything; the result stands)
@@ -85,7 +129,7 @@ def _measure(call: Call, result: Any) -> None:
     if type(shape) is tuple and all(isinstance(each, int) for each in shape):
         call.shape = shape
     if _failure_rule is not _soft_failure:
-        _judge(call, result)
+        judge(call, result)
 
 
 def _outcome_of(error: BaseException) -> Outcome:
@@ -126,7 +170,18 @@ def _sync(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
             except BaseException as error:
                 _fail_filtered(spec, start, error)
                 raise
-        # _begin and _end, written out: two calls are a third of what recording costs.
+        if _bridge is not None:
+            call, token = _begin(spec)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                _fail(call, error)
+                raise
+            finally:
+                _leave(token)
+            _end(call, result)
+            return result
+        # The same, written out: its calls would be a third of what recording costs.
         span = ids.next()
         trace, parent, context = _get() or (span, 0, None)
         call = Call(spec, trace, span, parent, context, current_thread(), monotonic())
@@ -167,7 +222,7 @@ def _coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
             _fail(call, error)
             raise
         finally:
-            reset(token)
+            _leave(token)
         _end(call, result)
         return result
 
@@ -179,18 +234,17 @@ def _generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     def watched(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)
         call, token = _begin(spec)
-        here = _get()
-        reset(token)
+        _leave(token)
         sent: Any = None
         thrown: BaseException | None = None
         try:
             while True:
                 # The variable is ours during a step only: between steps the consumer runs, and is no child of ours.
-                token = _set(here)
+                token = _enter(call)
                 try:
                     item = inner.throw(thrown) if thrown is not None else inner.send(sent)
                 finally:
-                    reset(token)
+                    _leave(token)
                 sent, thrown = None, None
                 try:
                     sent = yield item
@@ -214,17 +268,16 @@ def _async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., 
     async def watched(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
         call, token = _begin(spec)
-        here = _get()
-        reset(token)
+        _leave(token)
         sent: Any = None
         thrown: BaseException | None = None
         try:
             while True:
-                token = _set(here)
+                token = _enter(call)
                 try:
                     item = await (inner.athrow(thrown) if thrown is not None else inner.asend(sent))
                 finally:
-                    reset(token)
+                    _leave(token)
                 sent, thrown = None, None
                 try:
                     sent = yield item
@@ -275,7 +328,7 @@ class _Block:
             if error is not None:
                 _fail_filtered(self._spec, self._start, error)
             return
-        reset(self._token)
+        _leave(self._token)
         if error is not None:
             _fail(call, error)
         else:
@@ -333,87 +386,3 @@ def operation(name: Any = None, *, level: Level | int = Level.STANDARD) -> Any:
     if callable(name):
         return _watch(name, None, Level.STANDARD)
     return _Block(name, Level(level))
-
-
-def step(
-    name: str,
-    *,
-    target: object = None,
-    result: object = None,
-    error: str | BaseException | None = None,
-    level: Level = Level.STANDARD,
-) -> None:
-    """Tell of a sub-operation of the operation that runs here; outside of any, nothing.
-
-    For instance `step("read", target="file")`.
-    """
-    around = _get()
-    if around is None or not around[1]:
-        return
-    spec = spec_of(name, level)
-    if not spec.on and error is None:
-        return
-    now = monotonic()
-    trace, parent, context = around
-    call = Call(spec, trace, ids.next(), parent, context, current_thread(), now, now)
-    _finish_step(call, target, result, error)
-
-
-def _finish_step(call: Call, target: object, result: object, error: str | BaseException | None) -> None:
-    call.step = True
-    if target is not None:
-        call.facts = {"target": target if isinstance(target, str) else str(target)}
-    if error is not None:
-        call.outcome, call.error = Outcome.ERROR, error
-    elif result is not None:
-        call.result = type(result)
-        if call.result in _SIZED:
-            call.size = len(result)  # type: ignore[arg-type]
-            if call.result is dict:
-                _judge(call, result)
-    _take(call)
-
-
-def watch_calls(instance: Any, method: str, *, level: Level = Level.STANDARD) -> Callable[[], None]:
-    """Let each call of a method of an object, inside an operation, be a sub-operation; return what undoes it.
-
-    For applications that pass messages: the first argument is the sub-operation's name where it is text, and the
-    `target` keyword or the second argument its target.
-    """
-    original = getattr(instance, method)
-
-    @functools.wraps(original)
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        around = _get()
-        if around is None or not around[1]:
-            return original(*args, **kwargs)
-        trace, parent, context = around
-        name = args[0] if args and isinstance(args[0], str) else method
-        spec = spec_of(name, level)
-        target = kwargs.get("target", args[1] if len(args) > 1 else None)
-        call = Call(spec, trace, ids.next(), parent, context, current_thread(), monotonic())
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            call.end = monotonic()
-            _finish_step(call, target, None, error)
-            raise
-        call.end = monotonic()
-        if spec.on:
-            _finish_step(call, target, result, None)
-        return result
-
-    setattr(instance, method, watched)
-
-    def undo() -> None:
-        setattr(instance, method, original)
-
-    return undo
-
-
-def annotate(**facts: Any) -> None:
-    """Add facts to the operation that runs here; outside of any: nothing."""
-    here = _get()
-    call = _running.get(here[1]) if here is not None else None
-    if call is not None:
-        call.facts = {**(call.facts or {}), **facts}

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orakul.operations.operation import step
+from orakul.operations.steps import step
 
 __all__ = ["fallback", "restoring_files", "retrying"]
 
