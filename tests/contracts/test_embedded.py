@@ -201,14 +201,29 @@ def test_killed_server_is_started_again(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
-def test_killed_supervisor_leaves_no_server_behind_and_starts_anew(folder: Path) -> None:
-    server = EmbeddedPostgres(folder).start()
-    pid = server.pid
+def test_killed_supervisor_leaves_no_server_behind_and_is_replaced(folder: Path) -> None:
+    server = EmbeddedPostgres(folder, tcp=True).start()
+    pid, addresses = server.pid, [server.url, server.tcp_url]
+    ask(server.url, "CREATE TABLE kept AS SELECT 7 AS n")
     os.kill(json.loads((folder / "postgres" / "server.json").read_text())["supervisor"], signal.SIGKILL)
     assert until(lambda: not alive(pid))
-    server.start()
-    assert ask(server.url, "SELECT 1") == 1
+
+    def answers() -> bool:
+        with suppress(psycopg.OperationalError):
+            return [ask(address, "SELECT n FROM kept") for address in addresses] == [7, 7]
+        return False
+
+    assert until(answers), "the server is to be started again, at the same addresses"
+    assert server.pid != pid
     server.close()
+    assert not alive(server_pid(folder))
+
+
+def server_pid(folder: Path) -> int:
+    """Return the server's process by its pid file, a number of nobody where there is none."""
+    with suppress(FileNotFoundError):
+        return int((folder / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
+    return 2**22
 
 
 def test_pid_file_that_names_a_living_stranger_is_no_obstacle(folder: Path) -> None:
@@ -261,6 +276,9 @@ def test_long_path_of_the_data_folder_gets_a_short_socket(folder: Path) -> None:
     deep.mkdir(parents=True)
     with EmbeddedPostgres(deep) as server:
         assert ask(server.url, "SELECT 1") == 1
+        url = server.url
+    with EmbeddedPostgres(deep) as server:
+        assert ask(url, "SELECT 1") == 1
     remove(deep)
 
 

@@ -40,6 +40,7 @@ _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.Ms
 _DISPENSABLE = frozenset(("task.log", "task.progress", "worker.heartbeat"))
 _SAY_AGAIN = 60.0
 _EXIT_DEADLINE = 3.0
+_HAND_OVER = 0.01
 _PORTION = 500  # events of memory to ship at once
 _GROWN = 64 << 20  # a spool below this size is not what fills the disk
 _GIB = 1 << 30
@@ -329,6 +330,8 @@ class Recorder:
             if self._memory:
                 self._empty_memory()
             self._calm = False
+            if self._writer.descriptor >= 0 and threading.active_count() > 1:
+                time.sleep(_HAND_OVER)  # for a thread that is about to write on the plain path
             self._writer.close()
             self._room = 0
         if self._shipper is not None and (self._recorded or self._shipper.running):

@@ -74,6 +74,7 @@ class Shipper:
         self._lock = -1
         self._wake = -1
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._stop = threading.Event()
         self._end = 0.0  # until when a stopping shipper may go on
         self._pause = _FIRST_PAUSE
@@ -88,10 +89,13 @@ class Shipper:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="orakul-shipper", daemon=True)
-        self._thread.start()
+        """Begin, in a thread of its own, unless it has begun."""
+        with self._starting:
+            if not self.running:
+                self._stop.clear()
+                thread = threading.Thread(target=self._run, name="orakul-shipper", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def stop(self, deadline: float) -> None:
         """Ship what is there, for at most `deadline` seconds, then let another take over.
@@ -103,9 +107,12 @@ class Shipper:
         self._stop.set()
         thread = self._thread
         if thread is not None and thread.is_alive():
-            with contextlib.suppress(OSError):
-                if self._wake >= 0:
-                    os.write(self._wake, b"\0")
+            with contextlib.suppress(OSError):  # by a descriptor of our own: the thread may be closing its one
+                wake = open_wake(self.folder)
+                try:
+                    os.write(wake, b"\0")
+                finally:
+                    os.close(wake)
             thread.join(max(0.0, self._end - time.monotonic()) + 0.1)
             return
         self._run()  # never started, or no more threads can be: in this one
@@ -118,10 +125,12 @@ class Shipper:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
         if inbox is not None:
-            inbox.close()
+            with contextlib.suppress(OSError):
+                inbox.close()
         # The journal's connection is the parent's: dropped without being closed, as closing would speak on it.
         self._lock = self._wake = -1
         self._thread, self._journal = None, None
+        self._starting = threading.Lock()
         self._stop = threading.Event()
         self.holds = False
         self.counts = ShipperCounts()
@@ -143,6 +152,9 @@ class Shipper:
                         self._stop.wait(_TAKEOVER)
                 except OSError as error:  # the folder is away or full: wait as for the journal
                     self._away(f"the spool {self.folder} cannot be used: {error}")
+                except Exception as error:  # noqa: BLE001 (a mistake of ours is no reason to stop shipping)
+                    _log.exception("Shipping %s failed", self.folder)
+                    self._away(repr(error))
         finally:
             self._release()
 
@@ -155,24 +167,28 @@ class Shipper:
             held = try_lock(self.folder / "shipper.lock")
             if held is None:
                 return False
-            self._lock = held
-            self._wake = open_wake(self.folder)
+            try:
+                self._wake = open_wake(self.folder)
+            except OSError:
+                os.close(held)
+                raise
             self._inbox = Inbox(self.folder, **self._limits)
+            self._lock = held
             self.holds = True
         return True
 
     def _release(self) -> None:
-        if self._inbox is not None:
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
             with contextlib.suppress(OSError):
-                self._inbox.sweep()
-            self._inbox.close()
-            self._inbox = None
+                inbox.sweep()
+            inbox.close()
         self._drop_journal()
         self.holds = False
-        for descriptor in (self._wake, self._lock):
+        descriptors, self._wake, self._lock = (self._wake, self._lock), -1, -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
-        self._lock = self._wake = -1
 
     def ship_apart(self, events: list[Event]) -> bool:
         """Bring events that never reached the disk into the journal, over a connection of their own."""

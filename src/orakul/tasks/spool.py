@@ -262,7 +262,7 @@ class Inbox:
     def close(self) -> None:
         """Close the files."""
         for source in self._sources.values():
-            os.close(source.descriptor)
+            source.close()
         self._sources.clear()
 
     def _look(self) -> None:
@@ -373,7 +373,13 @@ class _Source:
         """Delete the file, then its mark: the other way round a crash in between would ship it all again."""
         self.path.unlink(missing_ok=True)
         self.path.with_suffix(_MARK).unlink(missing_ok=True)
-        os.close(self.descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, once: a number closed twice may be another's by then (a fork may come in between)."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _read_mark(path: Path) -> int:

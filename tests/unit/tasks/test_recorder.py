@@ -130,6 +130,26 @@ def test_threads_lose_and_mix_nothing(make: Callable[..., Recorder], journal: Fa
     assert recorder.stats().quarantined == 0
 
 
+def test_first_events_of_many_threads_start_one_shipper(make: Callable[..., Recorder], journal: FakeJournal) -> None:
+    for _ in range(20):
+        journal.events.clear()
+        recorder = make()
+        together = threading.Barrier(8)
+
+        def first(n: int, recorder: Recorder = recorder, together: threading.Barrier = together) -> None:
+            together.wait()
+            recorder.record(event(n))
+
+        threads = [threading.Thread(target=first, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [thread.name for thread in threading.enumerate()].count("orakul-shipper") == 1
+        recorder.close()
+        assert sorted(journal.numbers) == list(range(8))
+
+
 def test_full_and_shipped_files_are_deleted(
     make: Callable[..., Recorder], journal: FakeJournal, tmp_path: Path
 ) -> None:
@@ -308,6 +328,32 @@ def test_full_disk_keeps_in_memory_and_goes_on(
     assert recorder.flush(10.0)
     assert sorted(journal.numbers) == list(range(101))
     assert recorder.stats().lost == 0
+
+
+def test_limit_of_the_system_on_files_is_a_full_disk(tmp_path: Path) -> None:
+    """The kernel itself writes a part of a line, then refuses: what a full disk does."""
+    program = """
+import resource, sys
+from orakul.events import Event
+from orakul.tasks.recorder import Recorder
+got = []
+class Journal:
+    def append(self, events):
+        got.extend(event.data["n"] for event in events)
+        return 1
+recorder = Recorder(sys.argv[1], Journal)
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (5_003, hard))
+for n in range(200):
+    recorder.record(Event(event_type="t", data={"n": n}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+for n in range(200, 300):
+    recorder.record(Event(event_type="t", data={"n": n}))
+assert recorder.flush(10), recorder.stats()
+assert sorted(set(got)) == list(range(300)), sorted(set(range(300)) - set(got))
+assert recorder.stats().lost == 0
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "spool")], check=True, timeout=60)
 
 
 def test_memory_is_shipped_while_the_disk_stays_full(

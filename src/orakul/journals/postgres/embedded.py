@@ -22,9 +22,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -34,6 +34,7 @@ import msgspec
 
 from orakul.errors import JournalUnavailableError
 from orakul.journals.postgres.cluster import USER, clear_leftovers, configure, initialise, is_ready, version_of
+from orakul.journals.postgres.locks import locked, try_lock
 from orakul.journals.postgres.place import Place, find_programs, make_folder, prepare_place
 
 __all__ = ["EmbeddedPostgres"]
@@ -72,6 +73,9 @@ class EmbeddedPostgres:
         self._state: _State | None = None
         self._password = ""
         self._temporary = False
+        self._guard = threading.RLock()
+        self._closing = threading.Event()
+        self._watch: threading.Thread | None = None
         self.joined = False
         """Whether the server was running when `start()` was called."""
 
@@ -125,48 +129,50 @@ class EmbeddedPostgres:
         return self.folder / "postgres.log"
 
     def start(self) -> Self:
-        """Start the server, or join the running one; return when it takes connections."""
-        if self._users is not None and self._is_alive():
-            return self
-        self._leave()
-        deadline = time.monotonic() + self._timeout
-        make_folder(self.folder)
-        self._users = self._enter(deadline)
-        _open_servers.add(self)
-        try:
-            with _locked(self.folder / "start.lock", deadline):
-                place = prepare_place(self.folder)
-                keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
-                self.joined = keeper is None
-                if keeper is not None:
-                    try:
-                        self._launch(place, keeper)
-                    finally:
-                        os.close(keeper)  # the supervisor has inherited the lock with its own descriptor
-                self._state = self._wait_until_ready(place, deadline)
-                self._password = (self.folder / "password").read_text().strip()
-                if not self.joined:
-                    self._ensure_database(place)
-        except BaseException:
-            self._leave()
-            raise
+        """Start the server, or join the running one; return when it takes connections.
+
+        From then on it is seen to that it runs: should its supervisor be killed, the server is started again, at the
+        same address.
+        """
+        with self._guard:
+            if self._users is None or not self._is_alive():
+                self._start()
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._keep_alive, name="orakul-postgres", daemon=True)
+            self._watch.start()
         return self
 
     def close(self, timeout: float = 20.0) -> None:
         """Leave the server. The last one to leave waits until it has stopped."""
-        if self._users is None:
-            return
-        last = self._leave()
-        if last:
-            self._wait_until_stopped(time.monotonic() + timeout)
+        self._closing.set()
+        with self._guard:
+            last = self._leave()
+            if last:
+                self._wait_until_stopped(time.monotonic() + timeout)
+        if self._watch is not None:
+            self._watch.join(5.0)
+            self._watch = None
+        self._closing.clear()
         if self._temporary:
             self.remove()
+
+    def _keep_alive(self) -> None:
+        """In a thread: notice that nobody keeps the server any more, and start it again."""
+        while not self._closing.wait(1.0):
+            with self._guard:
+                if self._users is None or self._is_alive():
+                    continue
+                _log.warning("The supervisor of PostgreSQL in %s is gone; starting another", self.folder)
+                try:
+                    self._start()
+                except (JournalUnavailableError, OSError) as error:
+                    _log.error("PostgreSQL in %s cannot be started again yet: %s", self.folder, error)
 
     def remove(self) -> None:
         """Delete the database and its folder. Only when nobody uses it."""
         if not self.folder.exists():
             return
-        keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
+        keeper = try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
         if keeper is None:
             raise JournalUnavailableError(f"the server of {self.folder} is in use, so its files stay")
         try:
@@ -181,10 +187,28 @@ class EmbeddedPostgres:
 
     # -- entering and leaving
 
+    def _start(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        make_folder(self.folder)
+        if self._users is None:
+            self._users = self._enter(deadline)
+        _open_servers.add(self)
+        try:
+            with locked(self.folder / "start.lock", deadline):
+                place = prepare_place(self.folder)
+                self._state, self.joined = self._launch_or_join(place, deadline)
+                self._password = (self.folder / "password").read_text().strip()
+                if not self.joined:
+                    self._ensure_database(place)
+        except BaseException:
+            if self._state is None:
+                self._leave()
+            raise
+
     def _enter(self, deadline: float) -> int:
         """Become a user of the server; where it is being stopped, wait until it has."""
         while True:
-            held = _try_lock(self.folder / "users.lock", fcntl.LOCK_SH)
+            held = try_lock(self.folder / "users.lock", fcntl.LOCK_SH)
             if held is not None:
                 return held
             self._check(deadline, "the server that ran before has not stopped")
@@ -210,6 +234,7 @@ class EmbeddedPostgres:
 
     def _forget(self) -> None:
         """In a forked child: let go of the descriptor without touching the parent's lock."""
+        self._guard, self._closing, self._watch = threading.RLock(), threading.Event(), None
         if self._users is not None:
             os.close(self._users)
             self._users = None
@@ -217,11 +242,11 @@ class EmbeddedPostgres:
     def _wait_until_stopped(self, deadline: float) -> None:
         shared_since = None
         while time.monotonic() < deadline:
-            keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
+            keeper = try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
             if keeper is not None:
                 os.close(keeper)
                 return
-            other = _try_lock(self.folder / "users.lock", fcntl.LOCK_SH)
+            other = try_lock(self.folder / "users.lock", fcntl.LOCK_SH)
             if other is None:
                 shared_since = None  # the supervisor has it: the server is stopping
             else:
@@ -233,7 +258,7 @@ class EmbeddedPostgres:
         _log.warning("PostgreSQL in %s has not stopped in time; it goes on stopping by itself", self.folder)
 
     def _is_alive(self) -> bool:
-        keeper = _try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
+        keeper = try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
         if keeper is not None:
             os.close(keeper)
         return keeper is None
@@ -253,6 +278,7 @@ class EmbeddedPostgres:
 
     def _launch(self, place: Place, keeper: int) -> None:
         """Start the supervisor, which starts the server and stays."""
+        before = _read_state(self.folder)  # of a supervisor that was killed: its clients know that address
         (self.folder / "server.json").unlink(missing_ok=True)
         made_by = version_of(place.cluster)
         programs = find_programs(place.account, made_by)
@@ -262,7 +288,7 @@ class EmbeddedPostgres:
             clear_leftovers(place.cluster)
         configure(place, programs)
         folder = place.socket_folder()
-        port = (_free_port() if self._tcp is True else int(self._tcp)) if self._tcp else 5432
+        port = 5432 if not self._tcp else _free_port(before) if self._tcp is True else int(self._tcp)
         listen = "127.0.0.1" if self._tcp else ""
         server = [programs["postgres"], "-D", str(place.cluster)]
         order = {
@@ -291,13 +317,22 @@ class EmbeddedPostgres:
             self.log.replace(self.log.with_suffix(".log.1"))
         return self.log.open("ab")
 
-    def _wait_until_ready(self, place: Place, deadline: float) -> _State:
+    def _launch_or_join(self, place: Place, deadline: float) -> tuple[_State, bool]:
+        """Return the state of the server when it is ready, and whether somebody else has started it."""
+        launched = False
         while True:
+            keeper = None if launched else try_lock(self.folder / "supervisor.lock", fcntl.LOCK_EX)
+            if keeper is not None:
+                try:
+                    self._launch(place, keeper)
+                finally:
+                    os.close(keeper)  # the supervisor has inherited the lock with its own descriptor
+                launched = True
             alive = self._is_alive()
             state = _read_state(self.folder)
-            if state is not None and is_ready(place.cluster, state.postmaster):
-                return state
-            if not alive:
+            if alive and state is not None and is_ready(place.cluster, state.postmaster):
+                return state, not launched
+            if launched and not alive:
                 raise JournalUnavailableError(
                     f"PostgreSQL in {self.folder} did not start. Its log ends:\n{self._log_tail()}"
                 )
@@ -325,8 +360,6 @@ class EmbeddedPostgres:
         mark.touch()
 
 
-# -- processes and locks
-
 _open_servers: "weakref.WeakSet[EmbeddedPostgres]" = weakref.WeakSet()
 
 
@@ -338,31 +371,6 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-def _try_lock(path: Path, kind: int) -> int | None:
-    """Return a descriptor that holds the lock, or None where somebody else's stands against it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-@contextlib.contextmanager
-def _locked(path: Path, deadline: float) -> Iterator[None]:
-    while (held := _try_lock(path, fcntl.LOCK_EX)) is None:
-        if time.monotonic() > deadline:
-            raise JournalUnavailableError(
-                f"another process has been starting PostgreSQL for too long (it holds {path})"
-            )
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        os.close(held)
-
-
 def _read_state(folder: Path) -> _State | None:
     try:
         return msgspec.json.decode((folder / "server.json").read_bytes(), type=_State)
@@ -370,7 +378,12 @@ def _read_state(folder: Path) -> _State | None:
         return None
 
 
-def _free_port() -> int:
+def _free_port(before: _State | None) -> int:
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if before is not None and before.tcp:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", before.port))
+                return before.port
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

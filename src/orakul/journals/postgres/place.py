@@ -70,16 +70,30 @@ class Place:
         return path
 
     def socket_folder(self) -> Path:
-        """Return an empty private folder for the server's socket, short enough for the system's limit."""
+        """Return an empty private folder for the server's socket, short enough for the system's limit.
+
+        The same at each start, so that the server's address outlives it.
+        """
         folder = self.home / "socket"
-        if len(os.fsencode(folder)) + _SOCKET_NAME > _SUN_PATH:
-            runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-            usable = runtime and self.account is None and len(runtime) < 60 and os.access(runtime, os.W_OK)  # noqa: PLR2004 (leaves room for the rest)
-            return self.own(Path(tempfile.mkdtemp(prefix="orakul-", dir=runtime if usable else "/tmp")))  # noqa: S108 (random name, made by us, 0700)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder)  # what a dead server left: its socket, and a lock file whose pid may be another's now
-        folder.mkdir()
-        return self.own(folder)
+        if len(os.fsencode(folder)) + _SOCKET_NAME <= _SUN_PATH:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)  # what a dead server left: its socket, and a pid that may be another's now
+            folder.mkdir()
+            return self.own(folder)
+        note = self.folder / "socket.path"
+        with contextlib.suppress(OSError):
+            known = Path(note.read_text())
+            status = known.lstat()
+            owner = self.account.uid if self.account else os.geteuid()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == owner and not status.st_mode & 0o077:
+                for left in known.iterdir():
+                    left.unlink()
+                return known
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        usable = runtime and self.account is None and len(runtime) < _SUN_PATH // 2 and os.access(runtime, os.W_OK)
+        made = Path(tempfile.mkdtemp(prefix="orakul-", dir=runtime if usable else "/tmp"))  # noqa: S108 (random, 0700)
+        note.write_text(str(made))
+        return self.own(made)
 
 
 def find_programs(account: Account | None, made_by: int | None) -> Programs:
