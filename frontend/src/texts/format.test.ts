@@ -33,6 +33,6 @@ describe("durations", () => {
 it("writes shares as per cent", () => expect(formatPercent("en", 0.0512)).toBe("5.1%"));
 
 it("shows characters that would hide or turn the text", () => {
-  expect(visible("a\u202eb\u0000c\u001b[31m")).toBe("a␦b␦c␦[31m");
+  expect(visible("a\u202eb\u0000c\u001b[31m\u007f")).toBe("a␦b␀c␛[31m␡");
   expect(visible("ясно\n\tтак")).toBe("ясно\n\tтак");
 });

@@ -79,7 +79,12 @@ export function formatLogTime(iso: string): string {
   return `${two(moment.getHours())}:${two(moment.getMinutes())}:${two(moment.getSeconds())}.${two(moment.getMilliseconds(), 3)}`;
 }
 
-/** Make the invisible visible: control characters, and those that turn the direction of what follows. */
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
+const TURNERS = /[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g;
+
+/** Make the invisible visible: control characters as their pictures, and those that turn what follows as ␦. */
 export function visible(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, "␦").replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "␦");
+  return text
+    .replace(CONTROLS, (one) => (one === "\u007f" ? "␡" : String.fromCharCode(0x2400 + one.charCodeAt(0))))
+    .replace(TURNERS, "␦");
 }
