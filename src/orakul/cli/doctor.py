@@ -106,7 +106,7 @@ def _key(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     from orakul.assembly import open_database
 
-    if settings.database_url is None and not os.path.lexists(settings.data / "cluster"):
+    if settings.database_url is None and not (settings.data / "postgres").exists():
         from orakul.journals.postgres import EmbeddedPostgres  # noqa: F401 (is it installed?)
 
         yield Finding(Verdict.UNUSED, "database", "embedded PostgreSQL, made at the first start of orakul serve")

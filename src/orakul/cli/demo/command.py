@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ import msgspec
 import typer
 
 from orakul.cli.options import Data, Host, Port
-from orakul.errors import OrakulError
+from orakul.errors import JournalUnavailableError, OrakulError
 from orakul.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from orakul.assembly import Assembly
     from orakul.cli.demo.children import Child
+    from orakul.journals.postgres import EmbeddedPostgres
 
 __all__ = ["command"]
 
@@ -93,7 +95,7 @@ class _Demo:
         return assemble(self.settings, database)
 
     def start_work(self, assembly: "Assembly", owners: list[str], *, opening: bool) -> list["Child"]:
-        """Start the worker and the feeder."""
+        """Start the worker, the feeder, and the program that explains itself."""
         from orakul.cli.demo.children import Child
 
         env = self._environment(
@@ -108,8 +110,10 @@ class _Demo:
         worker += ["--hostname", "bookshop@%h", "--concurrency", "3", "--queues", "celery,mail,reports"]
         worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
         feeder = [sys.executable, "-m", "orakul.cli.demo.feeder", "--owners", ",".join(owners)]
+        accounts = [sys.executable, "-m", "orakul.cli.demo.accounts", "--owners", ",".join(owners)]
         children = [
             Child("worker", worker, log=self._log("worker"), env=env, cwd=self.folder),
+            Child("accounts", accounts, log=self._log("accounts"), env=env, cwd=self.folder),
             Child("feeder", feeder + ["--opening"] * opening, log=self._log("feeder"), env=env, cwd=self.folder),
         ]
         for child in children:
@@ -186,10 +190,22 @@ def _begin(folder: Path, *, fresh: bool) -> bool:
     if folder.exists():  # an old one, or what a first run left that was ended half-way
         from orakul.journals.postgres import EmbeddedPostgres
 
-        EmbeddedPostgres(folder).remove()
+        _remove(EmbeddedPostgres(folder))
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return False
+
+
+def _remove(server: "EmbeddedPostgres") -> None:
+    """Delete the old database; one whose demo was killed a moment ago is still being stopped."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return server.remove()
+        except JournalUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager
