@@ -15,6 +15,7 @@ from servers import PostgresServer, wait_for
 
 from orakul.events import Event
 from orakul.journals.postgres import PostgresJournal
+from orakul.journals.postgres.connection import Connections
 from orakul.journals.postgres.migrations import upgrade
 from orakul.tasks.recorder import Recorder
 
@@ -148,6 +149,14 @@ def test_postgres_killed_and_restarted_in_the_middle(spool: Path, own_postgres: 
     assert recorder.stats().retries > 0
     recorder.close()
     assert not waits(spool)
+
+
+def test_what_is_confirmed_outlives_a_crash_also_where_the_database_would_not_wait(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')  # type: ignore[arg-type]
+    with Connections(database_url).open("write") as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
 
 
 def test_frozen_postgres_does_not_hold_up_the_work(spool: Path, own_postgres: Callable[[], PostgresServer]) -> None:

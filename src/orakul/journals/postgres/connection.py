@@ -37,6 +37,9 @@ _SESSION = {
     "default_transaction_isolation": "read committed",  # the append's snapshot must follow its lock
     "search_path": f"{SCHEMA}, public",
 }
+# What is confirmed to the recorder leaves its spool: it must outlive a crash of the server, also in a database that is
+# set not to wait for that. Stronger settings (remote_apply) stand.
+_CONFIRMED = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 # What means "not now" rather than "not like this": connection, resources, operator, read-only, locks, time-outs.
 _NOT_NOW = ("08", "25006", "28", "3D", "40", "53", "55P03", "57", "58")
 _NOT_MIGRATED = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName)
@@ -121,6 +124,8 @@ class Connections:
             settings = _SESSION | _TIMEOUTS[purpose]
             calls = [sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()]
             connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)))
+            if purpose == "write":
+                connection.execute(_CONFIRMED)
             adapt(connection)
         except BaseException:
             connection.close()
