@@ -323,9 +323,15 @@ def _common(task: Task) -> dict[str, Any]:
         "finished_at": _utc(task.finished_at),
         "updated_at": task.updated_at.astimezone(UTC),
         "duration_ms": duration,
-        "progress": bounded(task.progress, _LARGEST_PART),
+        "progress": _progress(task.progress),
         "trace_id": task.trace_id,
     }
+
+
+def _progress(progress: dict[str, Any] | None) -> Any:
+    """Return what a task says of its progress; of more than anybody can look at, nothing."""
+    shown = bounded(progress, _LARGEST_PART)
+    return shown if isinstance(shown, msgspec.Raw) else None
 
 
 def _utc(moment: datetime | None) -> datetime | None:
