@@ -85,6 +85,8 @@ class Reaper:
     def _is_silent(self, worker: Worker | None, now: float) -> bool:
         if worker is None or worker.status == "offline":
             return True
+        if worker.facts.get("agentless"):
+            return False  # it is the watcher that is heard of; it says itself when one of its workers is gone
         return now - self._heard[worker.worker][1] >= self._lease
 
     def _give_up(self, task_id: str, attempt: int, run: int, name: str, worker: Worker | None, *, silent: bool) -> bool:
