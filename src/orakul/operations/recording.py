@@ -42,11 +42,14 @@ class OperationRecorder:
 
     def on_tree(self, log: OperationLog) -> None:
         """Record an operation and those under it."""
-        self._record(self._event("task.in_progress", log, log.started_at, {}))
-        self._record(self._event(_ENDS[log.outcome], log, log.ended_at, _end(log)))
+        self._record_tree(log, log.operation_id)
+
+    def _record_tree(self, log: OperationLog, root: str) -> None:
+        self._record(self._event("task.in_progress", log, log.started_at, {"root_id": root}))
+        self._record(self._event(_ENDS[log.outcome], log, log.ended_at, {"root_id": root, **_end(log)}))
         for child in log.children:
             if isinstance(child, OperationLog):
-                self.on_tree(child)
+                self._record_tree(child, root)
 
     @staticmethod
     def _event(event_type: str, log: OperationLog, moment: datetime, more: dict[str, Any]) -> Event:
@@ -58,10 +61,11 @@ class OperationRecorder:
             "run": 0,
             "worker": f"{log.thread_name or log.thread_id}@{log.process_id}",
             "parent_id": log.parent_id or log.context.get("task_id"),
-            "root_id": log.root_id,
-            "arguments": {"target": log.target, "context": log.context, "facts": log.facts},
             **more,
         }
+        given = {"target": log.target, "context": log.context, "facts": log.facts}
+        if arguments := {name: value for name, value in given.items() if value}:
+            data["arguments"] = arguments
         return Event(
             event_type=event_type,
             # The same end told twice is one event.
