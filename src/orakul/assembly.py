@@ -121,6 +121,7 @@ class Assembly:
         self._begin("keeping the tables up to date", upgrade, every=1.0)
         self._begin("looking for lost workers", reaper.sweep, every=min(5.0, self.settings.lease_seconds / 4))
         self._begin("finishing interrupted retries", self.control.recover, every=10.0)
+        self._begin("dropping what is past its retention", self._forget, every=_UPKEEP_HOURS * 3600)
         if self.runners:
             self._begin("repeating standing orders", self.control.repeat_orders, every=5.0)
 
@@ -129,11 +130,17 @@ class Assembly:
         for chore in self._chores:
             chore.ask_to_stop()
         for chore in self._chores:
-            chore.join()
+            chore.join(3.0)  # one that waits for a database that is away ends with the process
         if self.recorder is not None:
             self.recorder.close(5.0)
         self.connections.close()
         self.database.close()
+
+    def _forget(self) -> None:
+        from orakul.journals.postgres.retention import forget  # noqa: PLC0415 (a product)
+
+        keep = self.settings.retention
+        forget(self.connections, events_days=keep.events_days, logs_days=keep.logs_days)
 
     def check_database(self) -> None:
         """Raise JournalUnavailableError where the journal cannot be used now."""

@@ -1,11 +1,13 @@
 """`orakul watch`: fleets that do not know Orakul."""
 
+import contextlib
+import threading
 from typing import Annotated
 
 import typer
 
 from orakul.cli.options import Data
-from orakul.errors import OrakulError, SettingsError
+from orakul.errors import SettingsError, UnavailableError
 from orakul.settings import load_settings
 
 __all__ = ["app"]
@@ -27,12 +29,29 @@ def celery(
     data: Data = None,
 ) -> None:
     """Record a Celery fleet from its events, without a change to its code; until Ctrl-C."""
+    from orakul.assembly import open_database
     from orakul.cli.logs import set_up_logs
     from orakul.cli.server import orderly_end
+    from orakul.journals.postgres import PostgresJournal, migrations
+    from orakul.runners.celery.agentless import watch
+    from orakul.tasks.recorder import Recorder
 
     settings = load_settings({"data": data, "celery.broker": broker})
     set_up_logs(settings.log_level)
     if settings.celery.broker is None:
         raise SettingsError("which broker? Say --broker redis://host:6379/0 (or set ORAKUL_CELERY_BROKER)")
-    with orderly_end():
-        raise OrakulError("the watcher is being built")
+    with open_database(settings) as database:
+        with contextlib.suppress(UnavailableError):  # what is seen waits in the spool until the tables are there
+            migrations.upgrade(database.url)
+        recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))
+        recorder.start()
+        stop = threading.Event()
+        options = {"stop": stop, "state_folder": settings.data, "mask": settings.mask}
+        watching = threading.Thread(target=watch, args=(settings.celery.broker, recorder), kwargs=options, daemon=True)
+        with orderly_end():
+            watching.start()
+            while watching.is_alive():
+                watching.join(1)
+        stop.set()
+        watching.join(10)
+        recorder.close(5)
