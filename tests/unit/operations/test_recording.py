@@ -1,4 +1,4 @@
-"""Operations told to a recorder are tasks: a tree, owned, with their steps and their errors, and the same told twice."""
+"""Operations told to a recorder are tasks: a tree, owned, with steps and errors, and the same when told twice."""
 
 import pytest
 
