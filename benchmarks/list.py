@@ -49,7 +49,8 @@ SELECT md5(n::text)::uuid::text, created, started, finished, coalesce(finished, 
     '{{"args": [1, "two"], "kwargs": {{"three": 3}}}}', CASE WHEN status = 'completed' THEN '{{"ok": true}}'::json END
 FROM generate_series({first}, {last}) AS n,
 LATERAL (SELECT CASE WHEN n > {size} - 2000 THEN 'pending' WHEN n > {size} - 3000 THEN 'in_progress'
-                     WHEN n % 20 = 3 THEN 'failed' WHEN n % 100 = 7 THEN 'cancelled' ELSE 'completed' END AS status,
+                     WHEN random() < 0.05 THEN 'failed' WHEN random() < 0.01 THEN 'cancelled' ELSE 'completed'
+                     END AS status,
                 now() - interval '30 days' * (({size} - n)::float / {size}) AS created) AS about,
 LATERAL (SELECT CASE WHEN status <> 'pending' THEN created + interval '3 seconds' * random() END AS started,
                 CASE WHEN status NOT IN ('pending', 'in_progress')

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -85,25 +86,35 @@ def test_what_is_stored_arrives_at_once(database_url: str) -> None:
     assert time.perf_counter() - begin < 10
 
 
-def test_an_event_that_nobody_told_of_is_found_by_looking(database_url: str) -> None:
+def test_an_event_whose_notification_is_lost_is_found_by_looking(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orakul.journals.postgres.feed._CHANNEL", "a_channel_that_nobody_uses")
     journal, feed = PostgresJournal(database_url), PostgresFeed(database_url, look_seconds=0.2)
     last = journal.append([Event(event_type="x")])
 
-    async def silent() -> None:
-        await asyncio.sleep(0.3)
-        with psycopg.connect(database_url) as connection:
-            connection.execute(
-                "INSERT INTO orakul.events (seq, timestamp, event_id, event_type, data)"
-                " VALUES (nextval('orakul.journal_seq'), now(), 'quiet', 'x', '{}')"
-            )
-
     async def both() -> list[Entry]:
-        telling = asyncio.create_task(silent())
-        found = await until(feed, last, bool)
-        await telling
-        return found
+        following = asyncio.create_task(until(feed, last, bool))
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(journal.append, [Event(event_type="quiet")])
+        return await following  # type: ignore[no-any-return]
 
-    assert [entry.event.event_id for entry in run(both()) if entry.event] == ["quiet"]
+    assert [entry.event.event_type for entry in run(both()) if entry.event] == ["quiet"]
+
+
+def test_a_reader_from_before_the_days_that_are_guided_sees_the_same(database_url: str) -> None:
+    """What the batches say of where to look is kept for a day; who comes from before it looks everywhere."""
+    journal, feed = PostgresJournal(database_url), PostgresFeed(database_url)
+    now = datetime.now(UTC)
+    for days in (0, 20, 3, -2, 400, 1):
+        journal.append([Event(event_type="x", timestamp=now - timedelta(days=days)), about("t", "log", str(days))])
+    everything = run(feed.read(0))
+    assert [entry.seq for entry in everything] == list(range(1, 13))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM orakul.batches WHERE last_seq < 7")
+    for after in range(12):
+        assert run(feed.read(after)) == everything[after:]
+        assert run(feed.read(after, limit=2)) == everything[after : after + 2]
 
 
 def test_the_feed_works_where_listen_does_not(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

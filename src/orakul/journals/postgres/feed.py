@@ -7,6 +7,7 @@ where LISTEN cannot be had (a pooler in transaction mode, a standby): then it lo
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -16,7 +17,7 @@ import psycopg
 from orakul.errors import JournalUnavailableError
 from orakul.journals.postgres.connection import adapt, explain, shown_url
 from orakul.journals.postgres.rows import EVENT_WIDTH, event_from, task_from
-from orakul.journals.postgres.statements import BOUNDS, FEED
+from orakul.journals.postgres.statements import AHEAD, FEED, FEED_OF_ALL_TIMES, NEWEST, OLDEST
 from orakul.tasks.feed import Entry
 from orakul.tasks.projection import touches
 from orakul.tasks.reader import LogLine
@@ -31,6 +32,7 @@ _BLIND_LOOK_SECONDS = 0.25
 _ANSWER_SECONDS = 15.0
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 _READERS = 4
+_OLDEST_SECONDS = 60.0  # the oldest changes when a day is dropped, and looking for it costs
 _LOG_WIDTH = 4
 # A few new rows are looked up one by one, whatever the statistics say; so one plan is right for all.
 _PLAN_ONCE = """
@@ -52,12 +54,15 @@ class PostgresFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: list[psycopg.AsyncConnection] = []
         self._free = asyncio.Semaphore(_READERS)
+        self._oldest, self._oldest_until = 0, 0.0
 
     async def bounds(self) -> tuple[int, int]:
         """Return the oldest `seq` still kept and the newest given out; `(0, 0)` for an empty journal."""
         async with self._borrow() as connection:
-            row = await (await connection.execute(BOUNDS)).fetchone()
-            return (row[0], row[1]) if row else (0, 0)
+            if self._oldest == 0 or time.monotonic() > self._oldest_until:
+                self._oldest = await _number(connection, OLDEST)
+                self._oldest_until = time.monotonic() + _OLDEST_SECONDS
+            return self._oldest, await _number(connection, NEWEST)
 
     async def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Return the entries with `seq > after`, oldest first, at most `limit`."""
@@ -191,9 +196,19 @@ async def _answers(connection: psycopg.AsyncConnection) -> bool:
     return True
 
 
+async def _number(connection: psycopg.AsyncConnection, statement: str) -> int:
+    row = await (await connection.execute(statement)).fetchone()
+    return int(row[0]) if row else 0
+
+
 async def _read(connection: psycopg.AsyncConnection, after: int, limit: int = 1000) -> list[Entry]:
     async with asyncio.timeout(_ANSWER_SECONDS):
-        cursor = await connection.execute(FEED, {"after": after, "limit": limit})
+        ahead = await (await connection.execute(AHEAD, {"after": after, "limit": limit})).fetchone()
+        if ahead is None or ahead[2] is None:
+            return []
+        oldest, newest, last, known = ahead
+        values = {"after": after, "limit": limit, "last": last, "oldest": oldest, "newest": newest}
+        cursor = await connection.execute(FEED if known else FEED_OF_ALL_TIMES, values)
         rows = await cursor.fetchall()
     return [_entry(row) for row in rows]
 

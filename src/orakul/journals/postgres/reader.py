@@ -64,15 +64,15 @@ class PostgresReader:
 
     def history(self, task_id: str, *, owner: str | None = None) -> Page[Change]:
         """Return the task's changes of status and commands, oldest first."""
-        self._must_exist(task_id, owner)
-        rows = self._rows(sql.HISTORY, (key_text(task_id), list(HISTORY_TYPES), _MOST_CHANGES))
+        since = self._must_exist(task_id, owner)
+        rows = self._rows(sql.HISTORY, (key_text(task_id), since, list(HISTORY_TYPES), _MOST_CHANGES))
         return Page(items=changes([_stored(row) for row in rows]))
 
     def logs(self, task_id: str, *, owner: str | None = None, after: int = 0, limit: int = 1000) -> Page[LogLine]:
         """Return log lines with `seq > after`, oldest first."""
         _check_bounds(after, limit, _MOST_LINES)
-        self._must_exist(task_id, owner)
-        rows = self._rows(sql.LOGS, (key_text(task_id), after, limit + 1))
+        since = self._must_exist(task_id, owner)
+        rows = self._rows(sql.LOGS, (key_text(task_id), since, after, limit + 1))
         lines = [log_from(row) for row in rows[:limit]]
         return Page(items=lines, next=str(lines[-1].seq) if len(rows) > limit else None)
 
@@ -153,10 +153,12 @@ class PostgresReader:
         rows = self._rows(sql.PAUSED)
         return [PausedQueue(queue=row[0], paused_by=row[1], paused_at=row[2], reason=row[3]) for row in rows]
 
-    def _must_exist(self, task_id: str, owner: str | None) -> None:
+    def _must_exist(self, task_id: str, owner: str | None) -> Any:
+        """Return since when there can be events about the task."""
         rows = self._rows(sql.OWNER, (key_text(task_id),))
         if not rows or (owner is not None and rows[0][0] != owner):
             raise TaskNotFoundError(f"there is no task {short_text(task_id)}")
+        return rows[0][1]
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         def read(connection: psycopg.Connection) -> list[tuple[Any, ...]]:

@@ -6,16 +6,19 @@ from orakul.journals.postgres.connection import SCHEMA
 from orakul.journals.postgres.rows import EVENT_COLUMNS, JOINED_LIST_COLUMNS, LOG_COLUMNS, TASK_COLUMNS
 
 __all__ = [
-    "BOUNDS",
+    "AHEAD",
     "CHILDREN",
     "CHILDREN_OF_OWNER",
     "EVENTS",
     "EVENT_TYPES",
     "FEED",
+    "FEED_OF_ALL_TIMES",
     "HISTORY",
     "LOGS",
     "NAMES",
     "NAMES_OF_OWNER",
+    "NEWEST",
+    "OLDEST",
     "OWNER",
     "PAUSED",
     "QUEUES",
@@ -31,16 +34,19 @@ SORTED = ("task_id", "created_at", "started_at", "finished_at", "name", "status"
 # One task, whole.
 TASK = f"SELECT {TASK_COLUMNS} FROM {SCHEMA}.tasks WHERE task_id = %s"
 
-# Whose the task is.
-OWNER = f"SELECT user_id FROM {SCHEMA}.tasks WHERE task_id = %s"
+# Whose the task is, and since when there can be events about it (clocks may differ a little): older days are not read.
+OWNER = f"SELECT user_id, created_at - interval '1 day' FROM {SCHEMA}.tasks WHERE task_id = %s"
 
 # The events that a task's history is made of.
 HISTORY = f"""
-SELECT {EVENT_COLUMNS} FROM {SCHEMA}.events WHERE task_id = %s AND event_type = ANY(%s) ORDER BY seq LIMIT %s
+SELECT {EVENT_COLUMNS} FROM {SCHEMA}.events
+WHERE task_id = %s AND timestamp >= %s AND event_type = ANY(%s) ORDER BY seq LIMIT %s
 """
 
 # A task's log lines from a cursor on.
-LOGS = f"SELECT {LOG_COLUMNS} FROM {SCHEMA}.logs WHERE task_id = %s AND seq > %s ORDER BY seq LIMIT %s"
+LOGS = f"""
+SELECT {LOG_COLUMNS} FROM {SCHEMA}.logs WHERE task_id = %s AND timestamp >= %s AND seq > %s ORDER BY seq LIMIT %s
+"""
 
 _CHILDREN = """
 WITH RECURSIVE tree AS (
@@ -61,21 +67,24 @@ CHILDREN_OF_OWNER = _CHILDREN.format(
     schema=SCHEMA, columns=JOINED_LIST_COLUMNS, owner=" AND user_id = %s", joined_owner=" AND t.user_id = %s"
 )
 
-# The oldest and the newest seq there is.
-_OLDEST = f"""least((SELECT min(seq) FROM {SCHEMA}.events), (SELECT min(seq) FROM {SCHEMA}.logs))"""
-_NEWEST = f"""greatest((SELECT max(seq) FROM {SCHEMA}.events), (SELECT max(seq) FROM {SCHEMA}.logs))"""
-BOUNDS = f"SELECT coalesce({_OLDEST}, 0), coalesce({_NEWEST}, 0)"
+# The oldest seq that is still kept; looks into every partition.
+OLDEST = f"""
+SELECT coalesce(least((SELECT min(seq) FROM {SCHEMA}.events), (SELECT min(seq) FROM {SCHEMA}.logs)), 0)
+"""
+
+# The newest seq that was given out.
+NEWEST = f"SELECT coalesce(max(last_seq), 0) FROM {SCHEMA}.batches"
 
 _SUMMARY = """
 SELECT (SELECT count(*) FROM (SELECT FROM {schema}.tasks WHERE status = 'pending'{owner} LIMIT %s) AS queued),
        (SELECT count(*) FROM (SELECT FROM {schema}.tasks WHERE status = 'in_progress'{owner} LIMIT %s) AS active),
        coalesce(sum(completed), 0)::bigint, coalesce(sum(failed), 0)::bigint, coalesce(sum(timed), 0)::bigint,
-       coalesce(sum(micros), 0)::double precision, coalesce({newest}, 0)
+       coalesce(sum(micros), 0)::double precision, ({newest})
 FROM {schema}.ended_by_minute WHERE owner = %s AND minute > now() - interval '24 hours'
 """
 # The header's figures: bounded counts of what is open, and the last 1,440 minutes of what ended.
-SUMMARY = _SUMMARY.format(schema=SCHEMA, newest=_NEWEST, owner="")
-SUMMARY_OF_OWNER = _SUMMARY.format(schema=SCHEMA, newest=_NEWEST, owner=" AND user_id = %s")
+SUMMARY = _SUMMARY.format(schema=SCHEMA, newest=NEWEST, owner="")
+SUMMARY_OF_OWNER = _SUMMARY.format(schema=SCHEMA, newest=NEWEST, owner=" AND user_id = %s")
 
 # The queues that are not consumed.
 PAUSED = f"SELECT queue, author, timestamp, reason FROM {SCHEMA}.paused_queues WHERE paused ORDER BY queue"
@@ -135,17 +144,33 @@ SELECT queue,
 FROM known k ORDER BY queue
 """
 
-# The feed: events and log lines after a cursor as one list, in one snapshot, each with its task's row as it is now.
-FEED = f"""
-SELECT f.*, {JOINED_LIST_COLUMNS}
+# What is ahead of a cursor: the times between which the next batches lie, the last seq of them, and whether this is
+# known of all that is ahead (the batches before the cursor are still there).
+AHEAD = f"""
+SELECT min(oldest), max(newest), max(last_seq),
+       EXISTS (SELECT FROM {SCHEMA}.batches WHERE last_seq <= %(after)s)
+FROM (SELECT * FROM {SCHEMA}.batches WHERE last_seq > %(after)s ORDER BY last_seq LIMIT %(limit)s) AS next
+"""
+
+_FEED = """
+SELECT f.*, {task_columns}
 FROM (
     SELECT * FROM (
-        (SELECT {EVENT_COLUMNS}, NULL::integer AS attempt, NULL AS level, NULL AS logger, NULL AS message
-         FROM {SCHEMA}.events WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s)
+        (SELECT {event_columns}, NULL::integer AS attempt, NULL AS level, NULL AS logger, NULL AS message
+         FROM {schema}.events WHERE seq > %(after)s AND seq <= %(last)s{times} ORDER BY seq LIMIT %(limit)s)
         UNION ALL
         (SELECT seq, timestamp, NULL, NULL, task_id, NULL, NULL, NULL, NULL, NULL, NULL, attempt, level, logger, message
-         FROM {SCHEMA}.logs WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s)
+         FROM {schema}.logs WHERE seq > %(after)s AND seq <= %(last)s{times} ORDER BY seq LIMIT %(limit)s)
     ) AS both_kinds ORDER BY seq LIMIT %(limit)s
-) AS f LEFT JOIN {SCHEMA}.tasks t ON t.task_id = f.task_id
+) AS f LEFT JOIN {schema}.tasks t ON t.task_id = f.task_id
 ORDER BY f.seq
 """
+# The feed: events and log lines after a cursor, up to a seq that is known to be there, as one list, each with its
+# task's row as it is now; in the partitions between two times, or in all.
+FEED = _FEED.format(
+    schema=SCHEMA,
+    task_columns=JOINED_LIST_COLUMNS,
+    event_columns=EVENT_COLUMNS,
+    times=" AND timestamp BETWEEN %(oldest)s AND %(newest)s",
+)
+FEED_OF_ALL_TIMES = _FEED.format(schema=SCHEMA, task_columns=JOINED_LIST_COLUMNS, event_columns=EVENT_COLUMNS, times="")

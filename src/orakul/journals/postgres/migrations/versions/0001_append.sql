@@ -24,6 +24,8 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_has
 SET jit = off SET search_path = orakul, pg_catalog SET timezone = 'UTC' AS $$
 DECLARE
     last bigint;
+    oldest timestamptz;
+    newest timestamptz;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE 'the journal is written in READ COMMITTED, so that an append sees the one before it';
@@ -42,14 +44,14 @@ BEGIN
         SELECT seq, timestamp, user_is_number, event_id, event_type, task_id, user_id, trace_id, source, data, extra
         FROM incoming
         ON CONFLICT DO NOTHING
-        RETURNING seq
+        RETURNING seq, timestamp
     ), logged AS (
         INSERT INTO orakul.logs (seq, timestamp, attempt, event_id, task_id, level, logger, message)
         SELECT nextval('orakul.journal_seq'), l.timestamp, l.attempt, l.event_id, l.task_id, l.level, l.logger, l.message
         FROM unnest(l_event_id, l_timestamp, l_task_id, l_attempt, l_level, l_logger, l_message)
             AS l (event_id, timestamp, task_id, attempt, level, logger, message)
         ON CONFLICT DO NOTHING
-        RETURNING seq
+        RETURNING seq, timestamp
     ), merged AS MATERIALIZED (
         SELECT
             n.task_id,
@@ -181,13 +183,14 @@ BEGIN
         SELECT count(pg_notify('oracle_channel', '{"seq": ' || seq || notice)) AS times
         FROM turns WHERE status IS DISTINCT FROM coalesce(prior, old_status)
     )
-    SELECT max(seq) INTO last
-    FROM (SELECT seq FROM stored UNION ALL SELECT seq FROM logged) AS given, told WHERE told.times >= 0;
+    SELECT max(seq), min(timestamp), max(timestamp) INTO last, oldest, newest
+    FROM (SELECT * FROM stored UNION ALL SELECT * FROM logged) AS given, told WHERE told.times >= 0;
 
     IF others IS NOT NULL THEN
         PERFORM orakul.append_others(others);
     END IF;
     IF last IS NOT NULL THEN
+        INSERT INTO orakul.batches (last_seq, stored_at, oldest, newest) VALUES (last, now(), oldest, newest);
         PERFORM pg_notify('oracle_feed', last::text);
     END IF;
     RETURN coalesce(last, 0);

@@ -28,6 +28,8 @@ BEGIN
             made := made + 1;
         END LOOP;
     END LOOP;
+    DELETE FROM orakul.batches
+    WHERE stored_at < now() - interval '1 day' AND last_seq < (SELECT max(last_seq) FROM orakul.batches);
     DELETE FROM orakul.ended_by_minute WHERE minute < now() - interval '2 days';
     DELETE FROM orakul.cancellations WHERE requested_at < now() - interval '30 days';
     DELETE FROM orakul.workers WHERE last_seen < now() - interval '7 days';

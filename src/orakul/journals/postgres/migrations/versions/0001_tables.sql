@@ -38,6 +38,15 @@ CREATE INDEX logs_seq ON orakul.logs (seq);
 CREATE INDEX logs_task ON orakul.logs (task_id, seq);
 CREATE TABLE orakul.logs_rest PARTITION OF orakul.logs DEFAULT;
 
+-- What each append gave out, for a day: up to which seq, and the times of its events. It bounds what a reader of the feed
+-- has to look at: a few of the partitions, not all of them.
+CREATE TABLE orakul.batches (
+    last_seq bigint PRIMARY KEY,
+    stored_at timestamptz NOT NULL,
+    oldest timestamptz NOT NULL,
+    newest timestamptz NOT NULL
+);
+
 -- The projection: one row a task, merged by the rule of orakul.tasks.projection. The columns after `created_at` that are
 -- not facts of the task (era, rank, event_id, …_era) are what the rule compares.
 CREATE TABLE orakul.tasks (
@@ -88,9 +97,11 @@ CREATE INDEX tasks_user ON orakul.tasks (user_id, created_at, task_id);
 CREATE INDEX tasks_kind ON orakul.tasks (kind, created_at, task_id);
 CREATE INDEX tasks_queue ON orakul.tasks (queue, created_at, task_id);
 CREATE INDEX tasks_parent ON orakul.tasks (parent_id) WHERE parent_id IS NOT NULL;
--- What is open now is few among many: the header's counts, the queues, the tasks of a worker that fell silent.
-CREATE INDEX tasks_open_user ON orakul.tasks (user_id, status) WHERE status IN ('pending', 'in_progress');
-CREATE INDEX tasks_open_queue ON orakul.tasks (queue, status) WHERE status IN ('pending', 'in_progress');
+-- What has not completed is few among many: the header's counts, and "what of this name, queue or user failed, or waits".
+CREATE INDEX tasks_rest_name ON orakul.tasks (name, status, created_at, task_id) WHERE status <> 'completed';
+CREATE INDEX tasks_rest_user ON orakul.tasks (user_id, status, created_at, task_id) WHERE status <> 'completed';
+CREATE INDEX tasks_rest_queue ON orakul.tasks (queue, status, created_at, task_id) WHERE status <> 'completed';
+-- The tasks of a worker that fell silent.
 CREATE INDEX tasks_running ON orakul.tasks (worker) WHERE status = 'in_progress';
 
 -- How many tasks ended in each minute, for everybody (owner '') and for each owner: the rates of the last day are 1,440
