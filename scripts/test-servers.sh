@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Bring the servers that the tests need and this machine lacks: Redis, RabbitMQ and Chromium (PostgreSQL comes as a wheel).
+# Bring the servers that the tests need and this machine lacks: Redis, RabbitMQ, Chromium and a virtual
+# screen (PostgreSQL comes as a wheel).
 # With apt and as root they are installed, without being started; else what is missing is said.
 set -euo pipefail
 
@@ -10,6 +11,13 @@ missing=()
     [ -x /opt/rabbitmq/sbin/rabbitmq-server ] || missing+=(rabbitmq-server)
 [ -n "${ORAKUL_TEST_CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
     command -v google-chrome >/dev/null || missing+=(chromium)
+command -v xvfb-run >/dev/null || missing+=(xvfb)
+command -v xauth >/dev/null || missing+=(xauth)
+# What Qt loads even without a screen.
+libraries=$(/sbin/ldconfig -p 2>/dev/null || true)
+for library in libEGL.so.1:libegl1 libGL.so.1:libgl1 libxkbcommon.so.0:libxkbcommon0 libfontconfig.so.1:libfontconfig1 libdbus-1.so.3:libdbus-1-3; do
+    [[ "$libraries" == *"${library%%:*}"* ]] || missing+=("${library##*:}")
+done
 [ ${#missing[@]} = 0 ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
