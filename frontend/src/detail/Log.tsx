@@ -78,7 +78,7 @@ function Line({ line }: { line: LogLine }) {
   return (
     <>
       <time dateTime={line.timestamp}>{formatLogTime(line.timestamp)}</time>
-      <span className="log-level">{line.level.slice(0, 8)}</span>
+      <span className="log-level">{line.level.slice(0, 8).toUpperCase()}</span>
       <span className="log-text" title={line.logger}>{visible(long ? `${line.message.slice(0, LONGEST)}…` : line.message)}</span>
     </>
   );
