@@ -115,9 +115,10 @@ def summary(queued: int = 0) -> Summary:
 
 @contextlib.asynccontextmanager
 async def serving(hub: Hub, authenticate: Callable[[Any], Any] = by_name, **options: Any) -> AsyncIterator[int]:
-    """Serve a StreamApp over the hub on a free port."""
+    """Serve a StreamApp over the hub on a free port; `app` is another application, or the StreamApp's options."""
+    given = options.pop("app", {})
     config = uvicorn.Config(
-        StreamApp(hub, authenticate, **options.pop("app", {})),
+        StreamApp(hub, authenticate, **given) if isinstance(given, dict) else given,
         host="127.0.0.1",
         port=0,
         log_level="warning",

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from servers import free_port
@@ -85,6 +86,12 @@ def life(task_id: str, owner: str | None) -> list[Event]:
     ]
 
 
+def everything_of(postgres: Any) -> list[psutil.Process]:
+    """Return the postmaster and its children, which are in process groups of their own."""
+    master = psutil.Process(postgres.process.pid)
+    return [master, *master.children(recursive=True)]
+
+
 async def arrived(listener: Listener) -> Listener:
     """Let the reader learn where it begins (nothing is stored yet), and leave again."""
     async with asyncio.timeout(20):
@@ -135,6 +142,43 @@ def stored(url: str) -> dict[str, list[int]]:
                 owner,
             )
     return right
+
+
+@pytest.mark.slow
+def test_a_database_that_hangs_is_told_of_and_nothing_is_lost(
+    own_postgres: Callable[[], Any], spawn: Callable[..., Any]
+) -> None:
+    """Worse than one that is gone: connections stand, and nothing answers."""
+    postgres = own_postgres()
+    upgrade(postgres.url)
+    port = free_port()
+    spawn([sys.executable, str(SERVER), postgres.url, str(port)])
+
+    async def law() -> None:
+        reader = await arrived(Listener(port))
+        reader = await Listener(port, last_id=reader.last_id).open()
+        journal = PostgresJournal(postgres.url)
+        await asyncio.to_thread(journal.append, life("a", "1"))
+        await reader.hear(5, "task", "log", "event")
+        frozen = everything_of(postgres)
+        for process in frozen:
+            process.suspend()
+        try:
+            (stale,) = await reader.hear(1, "live", within=15)
+            assert stale.data["live"] is False
+            beats = reader.comments
+            await reader.until(lambda me: me.comments > beats + 1)
+        finally:
+            for process in frozen:
+                process.resume()
+        await asyncio.to_thread(journal.append, life("b", "1"))
+        assert (await reader.hear(2, "live", within=25))[1].data["live"] is True
+        heard = await reader.hear(10, "task", "log", "event", within=25)
+        assert [said.seq for said in heard] == stored(postgres.url)["admin"]
+        reader.close()
+        journal.connections.close()
+
+    asyncio.run(law())
 
 
 @pytest.mark.slow

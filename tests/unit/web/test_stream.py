@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from streams import Listener, MemoryFeed, Somebody, event_entry, log_entry, serving, summary, task_entry
+from streams import Listener, MemoryFeed, Somebody, by_name, event_entry, log_entry, serving, summary, task_entry
 
 from orakul.errors import JournalUnavailableError
-from orakul.web.stream import Hub
+from orakul.web.stream import Hub, StreamApp
 from orakul.web.stream.connection import AsgiConnection, Bounds, TransportConnection
 from orakul.web.stream.ring import Ring
 
@@ -58,6 +58,38 @@ def test_a_new_reader_starts_live_and_knows_its_position_at_once(http: str) -> N
             kind = TransportConnection if http == "httptools" else AsgiConnection
             assert {type(connection) for connection in hub._connections} == {kind}
             reader.close()
+
+    asyncio.run(law())
+
+
+def test_middlewares_have_their_say_in_the_headers_and_cost_nothing_afterwards() -> None:
+    """Where the application names the server's own `send`, the stream goes past what is wrapped around it."""
+
+    async def law() -> None:
+        feed = MemoryFeed()
+        hub = Hub(feed)
+        app = StreamApp(hub, by_name)
+        passed: list[str] = []
+
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            async def said(message: Any) -> None:
+                passed.append(message["type"])
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], (b"x-wrapped", b"yes")]
+                await send(message)
+
+            if scope["type"] == "http":
+                scope["orakul.server_send"] = send
+            await app(scope, receive, said)
+
+        async with serving(hub, app=wrapped) as port:
+            reader = await Listener(port).open()
+            await reader.until(lambda me: me.last_id == "0")
+            feed.store(task_entry(1))
+            await reader.hear(1)
+            assert reader.answer["x-wrapped"] == "yes"
+            assert passed[-1] == "http.response.start"
+        assert passed[-2:] == ["http.response.body", "lifespan.shutdown.complete"]
 
     asyncio.run(law())
 

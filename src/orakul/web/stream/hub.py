@@ -26,6 +26,7 @@ __all__ = ["Hub", "HubStats"]
 
 _log = logging.getLogger(__name__)
 _PAGE = 1000
+_ANSWER_SECONDS = 5.0
 _SHORTEST_REST = 0.004
 _LONGEST_REST = 0.025
 
@@ -111,7 +112,8 @@ class Hub:
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=deadline)
         self._tasks.clear()
 
     def stats(self) -> HubStats:
@@ -268,21 +270,30 @@ class Hub:
 
     async def _watch(self) -> None:
         """Ask the journal for its bounds now and then: is it there, and is it still the one we follow."""
-        while True:
-            await asyncio.sleep(self._watch_seconds)
-            position = self.position
-            try:
-                async with asyncio.timeout(max(5.0, self._watch_seconds)):
-                    _oldest, newest = await self.feed.bounds()
-            except Exception as error:  # noqa: BLE001 (as above)
-                if self.stale_since is None:
-                    _log.warning("the journal does not answer, the stream is stale: %s", error)
-                self._set_stale()
-                continue
-            if position is not None and newest < position:
-                self._start_over(newest)
-            elif position is not None:
-                self._set_live()
+        asked: asyncio.Task[tuple[int, int]] | None = None
+        try:
+            while True:
+                await asyncio.sleep(self._watch_seconds)
+                position = self.position
+                asked = asyncio.get_running_loop().create_task(self.feed.bounds())
+                # A question that is not answered is not taken back: a client may wait for the answer even then.
+                while not (await asyncio.wait({asked}, timeout=_ANSWER_SECONDS))[0]:
+                    self._set_stale()
+                self._note_bounds(asked, position)
+        finally:
+            if asked is not None:
+                asked.cancel()
+
+    def _note_bounds(self, asked: "asyncio.Task[tuple[int, int]]", position: int | None) -> None:
+        """Take the answer to where the journal ended when we stood at `position`."""
+        if (error := asked.exception()) is not None:
+            if self.stale_since is None:
+                _log.warning("the journal does not answer, the stream is stale: %s", error)
+            self._set_stale()
+        elif position is not None and (newest := asked.result()[1]) < position:
+            self._start_over(newest)
+        elif position is not None:
+            self._set_live()
 
     def _start_over(self, newest: int) -> None:
         """Follow from a new place, since the journal ends before our position: all readers read anew."""
