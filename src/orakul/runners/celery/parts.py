@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from inspect import signature
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from orakul.events import Event, utc_now
+from orakul.events.installed import observed
 from orakul.extensions import load
 from orakul.runners.celery.shipping import ShipperProcess
 from orakul.settings import Settings, load_settings
@@ -19,6 +20,9 @@ from orakul.tasks.masking import Limits, Masks
 from orakul.tasks.orders import StandingOrders
 from orakul.tasks.recorder import Recorder
 from orakul.tasks.sealing import Sealer, secret_in
+
+if TYPE_CHECKING:
+    from orakul.events import Dispatcher
 
 __all__ = ["RESULT_LIMITS", "Parts", "quiet"]
 
@@ -55,6 +59,11 @@ def quiet(handler: Callable[P, R]) -> Callable[P, R | None]:
     return guarded
 
 
+def _nobody(event: Event) -> None:
+    """Be told before there is a recorder: nothing to do."""
+    del event
+
+
 class Parts:
     """The parts of one installation, in this process; a forked child makes its own recorder."""
 
@@ -65,6 +74,8 @@ class Parts:
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._recorder: Recorder | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._tell: Callable[[Event], None] = _nobody
         self._sealer: Sealer | None = None
         self._shipper: ShipperProcess | None = None
         self._broken = False
@@ -102,7 +113,10 @@ class Parts:
             self._sealer = Sealer(settings.secret_key or secret_in(settings.data))
             self.keeps_messages = True
         ships = settings.database_url is not None and not self.pool_child and self._shipper is None
-        self._recorder = Recorder(settings.spool, self._open_journal, ship=ships)
+        recorder = Recorder(settings.spool, self._open_journal, ship=ships)
+        self._dispatcher = observed(recorder)
+        self._tell = self._dispatcher.publish if self._dispatcher else recorder.record
+        self._recorder = recorder
 
     def _open_journal(self) -> Journal:
         journal: Journal = load("orakul.journals", "postgres")(self.settings.database_url)
@@ -164,12 +178,9 @@ class Parts:
         at: datetime | None = None,
     ) -> None:
         """Record an event; never raises, never waits."""
-        recorder = self._recorder
-        if recorder is None:
-            if not self.prepare():
-                return
-            recorder = self.recorder
-        recorder.record(
+        if self._recorder is None and not self.prepare():
+            return
+        self._tell(
             Event(
                 event_type=event_type,
                 task_id=task_id,
@@ -209,6 +220,8 @@ class Parts:
 
     def close(self, deadline: float) -> None:
         """Ship what is still here, within the deadline; what does not go stays in the spool."""
+        if self._dispatcher is not None:
+            self._dispatcher.close(deadline)
         if self._recorder is not None:
             self._recorder.close(deadline)
         if self._shipper is not None:
