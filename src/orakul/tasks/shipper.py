@@ -59,8 +59,11 @@ class Shipper:
         batch_events: int = 1000,
         batch_bytes: int = 4 << 20,
         done: Callable[[], bool] = lambda: True,
+        pace: float = 0.0,
     ) -> None:
         self.folder = folder
+        self._pace = pace  # seconds from one batch to the next at least, so that a storm goes in fewer, larger ones
+        self._next = 0.0
         self._done = done
         self.counts = ShipperCounts()
         self.holds = False
@@ -211,6 +214,9 @@ class Shipper:
         inbox = self._inbox
         if inbox is None:
             return
+        if self._pace and not self._stop.is_set():
+            self._stop.wait(self._next - time.monotonic())  # past already, but for what follows a batch closely
+            self._next = time.monotonic() + self._pace
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 1 << 16)  # before the look, so that a wake-up after it is not lost
         batch = inbox.batch()
