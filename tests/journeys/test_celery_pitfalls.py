@@ -348,7 +348,7 @@ def test_terminating_a_running_task(
 def test_revoking_a_task_that_waits_for_the_pool(fleets: Callable[[str], Fleet], pool: str, status: Status) -> None:
     """A plain revoke of Celery's reaches a waiting task on prefork only; the true state is told in either case."""
     fleet = fleets(pool)
-    busy = [fleet.send("nap.delay(1.5)") for _ in range(2)]
+    busy = [fleet.send("nap.delay(4)") for _ in range(2)]
     for task_id in busy:
         fleet.until(task_id, Status.IN_PROGRESS)
     waits = fleet.send("nap.delay(0)")

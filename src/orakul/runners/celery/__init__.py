@@ -30,7 +30,7 @@ def install(app: Any, **overrides: Any) -> None:
 
 def progress(**facts: Any) -> None:
     """Say from inside a task how far it is: `progress(done=3, total=10)`. Shown live on its page; never raises."""
-    from orakul.runners.celery.parts import quiet  # noqa: PLC0415 (as above)
     from orakul.runners.celery.headway import tell_progress  # noqa: PLC0415 (as above)
+    from orakul.runners.celery.parts import quiet  # noqa: PLC0415 (as above)
 
     quiet(tell_progress)(facts)

@@ -1,6 +1,7 @@
 """The side that runs tasks (a pool child, a thread, a greenlet): start, end, error, retry of each run."""
 
 import sys
+from binascii import b2a_base64
 from typing import Any
 
 from celery import states
@@ -9,6 +10,7 @@ from orakul.events import current_user
 from orakul.events.context import enter_user, leave_user
 from orakul.runners.celery.failures import error_of
 from orakul.runners.celery.headers import USER, attempt_of, parent_of, put, queue_of, run_of, trace_of
+from orakul.runners.celery.originals import original_in_frame, seal_original
 from orakul.runners.celery.parts import RESULT_LIMITS, Parts, quiet
 from orakul.runners.celery.runs import Run, current_run, enter, leave, running
 from orakul.runners.celery.stopping import TaskCancelled
@@ -52,10 +54,21 @@ class ExecutionSide:
             data["worker"] = facts.get("hostname")
             data["queue"] = queue_of(facts, delivery.get("exchange"), delivery.get("routing_key"))
         put(data, parent_id=parent_of(facts, task_id), group_id=facts.get("group"), priority=delivery.get("priority"))
+        if self._parts.keeps_messages and (run.run or not facts.get("retries")):
+            self._keep(run, data.get("queue"))
         enter(run)
         if run.user is not None:
             run.user_token = enter_user(run.user)
         self._parts.emit("task.in_progress", task_id, data, user=run.user, trace_id=run.trace_id)
+
+    def _keep(self, run: Run, queue: str | None) -> None:
+        """Record the original message, sealed, before the task starts: after a kill it would be too late."""
+        sealer = self._parts.sealer
+        original = original_in_frame(queue)
+        if sealer is None or original is None:
+            return
+        sealed = b2a_base64(seal_original(sealer, run.task_id, original), newline=False).decode("ascii")
+        self._parts.emit("task.message", run.task_id, {"attempt": run.attempt, "sealed": sealed})
 
     def _success(self, *, result: Any, **_: Any) -> None:
         run = current_run()

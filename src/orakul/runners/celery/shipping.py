@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 _NICENESS = 10
 _LOOK = 1.0
+_PACE = 0.02
+"""Seconds between batches at least: a lone event goes at once, a storm in fifty transactions a second at most."""
+
 _LINGER = 20.0
 """How long it stays after its worker was killed: pool children may outlive it by the task that they run."""
 
@@ -101,7 +104,7 @@ def main() -> None:
         journal: Journal = load("orakul.journals", "postgres")(orders.database_url)
         return journal
 
-    shipper = Shipper(Path(orders.spool), open_journal)
+    shipper = Shipper(Path(orders.spool), open_journal, pace=_PACE)
     shipper.start()
     while os.getppid() == parent:
         if select.select([sys.stdin.buffer], [], [], _LOOK)[0] and not sys.stdin.buffer.read(1):

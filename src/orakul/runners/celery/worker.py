@@ -62,8 +62,8 @@ class WorkerSide:
         self._live[request.id] = request
         if (again and not _may_be_deduplicated(request)) or (SENT not in facts and not again):
             self._record_pending(request, facts, delivery)
-        if self._parts.keeps_messages and (again or not facts.get("retries")):
-            self._keep(request.id, request.message, facts)
+        if request.content_type is None and self._parts.keeps_messages and (again or not facts.get("retries")):
+            self._keep(request.id, request.message, facts)  # protocol 1: the pool is not given the body as it came
         if request.task.acks_late or facts.get("eta"):
             self._watch_rejection(request)
 
@@ -78,7 +78,7 @@ class WorkerSide:
         self._parts.emit("task.pending", request.id, data, user=facts.get(USER), trace_id=trace_of(facts))
 
     def _keep(self, task_id: str, message: Any, facts: dict[str, Any]) -> None:
-        """Record the original message, sealed, before the task starts: after a kill it would be too late."""
+        """Record the original message of a task that the pool does not get, or not as it came."""
         sealer = self._parts.sealer
         delivery = message.delivery_info or {}
         original = original_of(message, queue_of(facts, delivery.get("exchange"), delivery.get("routing_key")))
