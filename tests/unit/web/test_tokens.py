@@ -26,7 +26,7 @@ CURVE = ECKey.generate_key("P-256", {"kid": "e1"})
 
 def signed(key: Any, alg: str = "HS256", /, kid: str | None = None, **claims: Any) -> str:
     header = {"alg": alg} if kid is None else {"alg": alg, "kid": kid}
-    return jwt.encode(header, {"sub": "7", "exp": int(time.time()) + 60, **claims}, key, algorithms=[alg])
+    return jwt.encode(header, {"sub": "7", "exp": int(time.time()) + 86_400, **claims}, key, algorithms=[alg])
 
 
 def by_hand(header: dict[str, Any], claims: dict[str, Any], secret: bytes | None = None) -> str:
