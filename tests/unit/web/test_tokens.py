@@ -70,7 +70,7 @@ def test_a_token_of_the_configured_key_is_good(settings: dict[str, Any], token: 
     assert house(**settings).identify(token).user_id == "7"
 
 
-SOON = int(time.time()) + 600
+SOON = int(time.time()) + 86_400
 
 BAD = {
     "garbage": "garbage",
