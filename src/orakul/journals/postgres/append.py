@@ -19,6 +19,7 @@ __all__ = ["PostgresJournal"]
 
 _log = logging.getLogger("orakul.journal")
 
+_BATCH_BYTES = 64 * 1_048_576
 _REJECTED_BYTES = 16 * 1_048_576
 _PARAMETERS = 56
 _APPEND = f"SELECT {SCHEMA}.append({', '.join(['%b'] * (_PARAMETERS - 1))}, %s::jsonb)"
@@ -37,13 +38,18 @@ class PostgresJournal:
     def append(self, events: Sequence[Event]) -> int:
         """Store the events and project them in one transaction; return the last `seq` given, 0 if none was new.
 
-        Where PostgreSQL refuses the batch for what is in it, the events that are to blame are found by halving and
-        stored in a reduced form, the original kept in `rejected_events`; the others are stored as they are.
+        Some sixty megabytes at a time: a larger batch is stored in parts. Where PostgreSQL refuses the batch for what
+        is in it, the events that are to blame are found by halving and stored in a reduced form, the original kept in
+        `rejected_events`; the others are stored as they are.
         """
         if not events:
             return 0
         self._prepare_day()
-        parameters = Batch(events).parameters()
+        batch = Batch(events)
+        if batch.size > _BATCH_BYTES and len(events) > 1:  # what PostgreSQL takes in one statement has a limit
+            half = len(events) // 2
+            return max(self.append(events[:half]), self.append(events[half:]))
+        parameters = batch.parameters()
         try:
             return self.connections.run("write", partial(_call, parameters=parameters))
         except psycopg.Error as error:

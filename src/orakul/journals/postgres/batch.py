@@ -51,6 +51,8 @@ class Batch:
         self._logs: list[tuple[Any, ...]] = []
         self._drafts: dict[str, Draft] = {}
         self._others: dict[str, dict[Any, dict[str, Any]]] = {}
+        self.size = 0
+        """What the large values come to, in characters."""
         for event in events:
             self._take(in_utc(event))
 
@@ -85,7 +87,8 @@ class Batch:
                 era, rank, status = draft.state.era, draft.state.rank, draft.state.status
                 told = {"task_id": task_id, "new_status": status, "timestamp": _iso(event.timestamp)}
                 notice = ", " + msgspec.json.encode(told)[1:].decode()
-        user = event.user_id
+        user, data = event.user_id, json_text(event.data, _DATA_BYTES, ordered=False)
+        self.size += len(data)
         self._events.append(
             (
                 key_text(event.event_id) or "",
@@ -96,7 +99,7 @@ class Batch:
                 isinstance(user, int),
                 short_text(event.trace_id),
                 short_text(event.source),
-                json_text(event.data, _DATA_BYTES, ordered=False),
+                data,
                 json_text(event.extra, _EXTRA_BYTES, ordered=False) if event.extra else None,
                 era,
                 rank,
@@ -130,8 +133,9 @@ class Batch:
             "task_id": key_text(event.task_id),
             "attempt": attempt_and_run(event.data)[0],
             "timestamp": _iso(event.timestamp),
-            "sealed": sealed,
+            "sealed": str(sealed),
         }
+        self.size += len(str(sealed))
         self._keep("messages", form["task_id"], form, ("attempt", "timestamp"))
 
     def _take_worker(self, event: Event) -> None:

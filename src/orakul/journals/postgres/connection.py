@@ -36,12 +36,13 @@ _SESSION = {
     "TimeZone": "UTC",
     "default_transaction_isolation": "read committed",  # the append's snapshot must follow its lock
     "search_path": f"{SCHEMA}, public",
+    "jit": "off",  # pages and batches are short: compiling them takes longer than running them
 }
 # What is confirmed to the recorder leaves its spool: it must outlive a crash of the server, also in a database that is
 # set not to wait for that. Stronger settings (remote_apply) stand.
 _CONFIRMED = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-# What means "not now" rather than "not like this": connection, resources, operator, read-only, locks, time-outs.
-_NOT_NOW = ("08", "25006", "28", "3D", "40", "53", "55P03", "57", "58")
+# What the data is to blame for: its values, constraints on them, limits of size. All else means "not now".
+_BLAMES_DATA = ("22", "23", "54")
 _NOT_MIGRATED = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName)
 
 
@@ -58,6 +59,8 @@ class Connections:
         self._reset()
 
     def _reset(self) -> None:
+        # What a forked child got from its parent is kept, unused: closing it would speak on the parent's sockets.
+        self._inherited = getattr(self, "_idle", None)
         self._pid = os.getpid()
         self._guard = threading.Lock()
         self._idle: dict[Purpose, list[psycopg.Connection]] = {"read": [], "write": []}
@@ -159,7 +162,7 @@ def adapt(connection: psycopg.Connection | psycopg.AsyncConnection) -> None:
 
 
 def explain(error: psycopg.Error, url: str) -> JournalUnavailableError | None:
-    """Return the error that says what was tried, what PostgreSQL said and what to do; None for another kind."""
+    """Return the error that says what was tried, what was said and what to do; None where the data is to blame."""
     said = str(error).strip() or type(error).__name__
     where = shown_url(url)
     if isinstance(error, _NOT_MIGRATED):
@@ -167,13 +170,15 @@ def explain(error: psycopg.Error, url: str) -> JournalUnavailableError | None:
     if isinstance(error, errors.QueryCanceled):
         return JournalUnavailableError(f"PostgreSQL at {where} took too long ({said}): narrow the query, or try again")
     state = error.sqlstate
-    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if state is None and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return None
+    if state is None:
         return JournalUnavailableError(
-            f"PostgreSQL at {where} does not answer: {said}. Is it running, is the URL right?"
+            f"PostgreSQL at {where} does not answer: {said}. Is it running, and is the URL right?"
         )
-    if state is not None and state.startswith(_NOT_NOW):
-        return JournalUnavailableError(f"PostgreSQL at {where} refuses for now: {said}")
-    return None
+    if state.startswith(_BLAMES_DATA) and "NOTIFY queue" not in said:  # full where a listener sits in a transaction
+        return None
+    return JournalUnavailableError(f"PostgreSQL at {where} refuses for now ({state}): {said}")
 
 
 def shown_url(url: str) -> str:
