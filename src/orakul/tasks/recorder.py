@@ -131,6 +131,8 @@ class Recorder:
             self._keep(line, error)
             self._speak()
         self._recorded += 1
+        if (shipper := self._shipper) is not None and shipper.awake:
+            return
         try:  # noqa: SIM105 (`suppress` costs as much as all the rest)
             _write(self._wake, b"\0")
         except OSError:  # the FIFO is full of wake-ups, or this process's is gone: the shipper looks by itself

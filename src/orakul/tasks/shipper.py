@@ -68,6 +68,8 @@ class Shipper:
         self.counts = ShipperCounts()
         self.holds = False
         """Whether this one is the folder's shipper now."""
+        self.awake = False
+        """Whether it is going to look at the spool without being woken. It looks once more after taking this back."""
         self.trouble: str | None = None
         """Why the last attempt failed; None when it did not."""
         self._open_journal = open_journal
@@ -135,7 +137,7 @@ class Shipper:
         self._thread, self._journal = None, None
         self._starting = threading.Lock()
         self._stop = threading.Event()
-        self.holds = False
+        self.holds = self.awake = False
         self.counts = ShipperCounts()
 
     def _run(self) -> None:
@@ -181,6 +183,7 @@ class Shipper:
         return True
 
     def _release(self) -> None:
+        self.awake = False
         inbox, self._inbox = self._inbox, None
         if inbox is not None:
             with contextlib.suppress(OSError):
@@ -222,6 +225,9 @@ class Shipper:
         batch = inbox.batch()
         self.counts.quarantined += inbox.quarantined
         inbox.quarantined = 0
+        if batch is None and self.awake:
+            self.awake = False
+            return
         if batch is None:
             inbox.sweep()
             if self._stop.is_set():
@@ -229,6 +235,7 @@ class Shipper:
             else:
                 self._wait()
             return
+        self.awake = True
         if self._ship(batch):
             inbox.landed(batch)
             if self.counts.batches % 64 == 0:
@@ -297,6 +304,7 @@ class Shipper:
 
     def _away(self, trouble: str) -> None:
         """Say that it does not work, now and then, and wait before the next attempt."""
+        self.awake = False
         now = time.monotonic()
         self.counts.retries += 1
         if self.trouble is None or now - self._said > _SAY_AGAIN:
