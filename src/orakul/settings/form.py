@@ -104,7 +104,9 @@ class CelerySettings(Section, frozen=True, kw_only=True):
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """How long things are kept; what is older is dropped whole, day by day."""
 
-    events_days: Annotated[int, Meta(ge=1, le=3650, description="Events, ended tasks and their histories, in days.")] = 30
+    events_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Events, ended tasks and their histories, in days.")
+    ] = 30
     logs_days: Annotated[int, Meta(ge=1, le=3650, description="Log lines of tasks, in days.")] = 14
 
 
