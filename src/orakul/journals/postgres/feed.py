@@ -32,6 +32,7 @@ _BLIND_LOOK_SECONDS = 0.25
 _ANSWER_SECONDS = 15.0
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 _READERS = 4
+_BATCH = 1000
 _OLDEST_SECONDS = 60.0  # the oldest changes when a day is dropped, and looking for it costs
 _LOG_WIDTH = 4
 # A few new rows are looked up one by one, whatever the statistics say; so one plan is right for all.
@@ -86,13 +87,13 @@ class PostgresFeed:
                     await connection.execute(_PLAN_ONCE)
                     connection.prepare_threshold = 0
                 while True:
-                    entries = await _read(connection, after)
+                    entries = await _read(connection, after, _BATCH)
                     failures = 0
                     if entries:
                         after = entries[-1].seq
                         yield entries
-                        await self._wait(connection, 0.0, listening=listening)  # forget what the next read will see
-                    else:
+                    if len(entries) < _BATCH:
+                        # Whatever is stored after that read is told of after it; so nothing is read in vain.
                         await self._wait(connection, self._look_seconds, listening=listening)
             except (psycopg.Error, TimeoutError, OSError) as error:
                 failures += 1
@@ -201,7 +202,7 @@ async def _number(connection: psycopg.AsyncConnection, statement: str) -> int:
     return int(row[0]) if row else 0
 
 
-async def _read(connection: psycopg.AsyncConnection, after: int, limit: int = 1000) -> list[Entry]:
+async def _read(connection: psycopg.AsyncConnection, after: int, limit: int) -> list[Entry]:
     async with asyncio.timeout(_ANSWER_SECONDS):
         ahead = await (await connection.execute(AHEAD, {"after": after, "limit": limit})).fetchone()
         if ahead is None or ahead[2] is None:
