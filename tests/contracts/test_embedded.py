@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from orakul.errors import JournalUnavailableError
-from orakul.journals.postgres import place
+from orakul.journals.postgres import cluster, place
 from orakul.journals.postgres.cluster import version_of
 from orakul.journals.postgres.embedded import EmbeddedPostgres
 
@@ -228,11 +228,11 @@ def server_pid(folder: Path) -> int:
 
 def test_pid_file_that_names_a_living_stranger_is_no_obstacle(folder: Path) -> None:
     with EmbeddedPostgres(folder) as server:
-        cluster = (folder / "postgres" / "cluster").resolve()
-        text = (cluster / "postmaster.pid").read_text()
+        kept = (folder / "postgres" / "cluster").resolve()
+        text = (kept / "postmaster.pid").read_text()
         pid = server.pid
-    assert not (cluster / "postmaster.pid").exists()
-    (cluster / "postmaster.pid").write_text(text.replace(str(pid), str(os.getpid()), 1))
+    assert not (kept / "postmaster.pid").exists()
+    (kept / "postmaster.pid").write_text(text.replace(str(pid), str(os.getpid()), 1))
     with EmbeddedPostgres(folder) as server:
         assert ask(server.url, "SELECT 1") == 1
 
@@ -255,9 +255,9 @@ def test_lost_password_file_is_replaced(folder: Path) -> None:
 def test_cluster_of_another_version_is_named_with_what_to_do(folder: Path) -> None:
     with EmbeddedPostgres(folder):
         pass
-    cluster = (folder / "postgres" / "cluster").resolve()
-    assert version_of(cluster) is not None
-    (cluster / "PG_VERSION").write_text("12\n")
+    kept = (folder / "postgres" / "cluster").resolve()
+    assert version_of(kept) is not None
+    (kept / "PG_VERSION").write_text("12\n")
     with pytest.raises(JournalUnavailableError, match=r"PostgreSQL 12.*pg_dump"):
         EmbeddedPostgres(folder).start()
 
@@ -280,6 +280,21 @@ def test_long_path_of_the_data_folder_gets_a_short_socket(folder: Path) -> None:
     with EmbeddedPostgres(deep) as server:
         assert ask(url, "SELECT 1") == 1
     remove(deep)
+
+
+def test_folder_that_cannot_be_used_is_named_with_what_to_do(folder: Path) -> None:
+    (folder / "file").write_text("in the way")
+    with pytest.raises(JournalUnavailableError, match=r"file/postgres .*ORAKUL_DATA"):
+        EmbeddedPostgres(folder / "file").start()
+
+
+def test_user_without_account_is_told_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(cluster.pwd, "getpwuid", unknown)
+    with pytest.raises(JournalUnavailableError, match=r"no account .*ORAKUL_DATABASE_URL"):
+        EmbeddedPostgres(folder).start()
 
 
 def test_temporary_servers_stand_side_by_side_and_vanish() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -44,6 +45,7 @@ _ITERATIONS_SINCE = 16
 
 def initialise(place: Place, programs: Programs) -> None:
     """Make the cluster beside its place, then put it there whole: a start that was killed leaves nothing half-made."""
+    _require_account(place)
     fresh = place.home / "cluster.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
@@ -126,6 +128,18 @@ def _working_in(cluster: Path) -> list[int]:
                 if (entry / "cwd").readlink() == real and "postgres" in (entry / "comm").read_text():
                     found.append(int(entry.name))
     return found
+
+
+def _require_account(place: Place) -> None:
+    """Say what to do where the user of this process has no account: initdb refuses to work for a bare number."""
+    uid = place.account.uid if place.account else os.geteuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError as error:
+        raise JournalUnavailableError(
+            f"PostgreSQL cannot make a database for user {uid}, who has no account on this system (a container started "
+            "with --user?). Add one to /etc/passwd, start as another user, or set ORAKUL_DATABASE_URL."
+        ) from error
 
 
 def _new_password(place: Place) -> str:

@@ -135,8 +135,14 @@ class EmbeddedPostgres:
         same address.
         """
         with self._guard:
-            if self._users is None or not self._is_alive():
-                self._start()
+            try:
+                if self._users is None or not self._is_alive():
+                    self._start()
+            except OSError as error:
+                raise JournalUnavailableError(
+                    f"PostgreSQL cannot be kept in {self.folder} by this user: {error}. "
+                    "Set ORAKUL_DATA to a folder of your own, or ORAKUL_DATABASE_URL to a server that runs."
+                ) from error
         if self._watch is None:
             self._watch = threading.Thread(target=self._keep_alive, name="orakul-postgres", daemon=True)
             self._watch.start()
