@@ -8,6 +8,7 @@ import { Grid } from "#/list/Grid";
 import type { GridHandle } from "#/list/Grid";
 import { useTaskList } from "#/list/useTaskList";
 import { questionStore } from "#/pieces/confirm";
+import { api } from "#/services/api";
 
 import { useCommands } from "./commands";
 import { useRoom } from "./room";
@@ -35,8 +36,13 @@ export function ControlRoom({ onLeave }: { onLeave: () => Promise<void> }) {
   const cursor = marked !== null && list.has(marked) ? marked : view.task;
 
   useEffect(() => {
+    // Refused the stream, we ask who we are: where nobody is signed in any more, the answer leads to the sign-in.
+    const unfollow = room.feed.follow({ refused: () => void api.summary().catch(() => undefined) });
     room.feed.start();
-    return () => room.feed.stop();
+    return () => {
+      unfollow();
+      room.feed.stop();
+    };
   }, [room]);
 
   const open = useCallback((taskId: string) => {

@@ -12,11 +12,13 @@ export type Command = "retry" | "cancel";
 /** What all parts of the page share. */
 export class Room {
   readonly rows = new Rows();
-  readonly feed = new LiveFeed(this.rows);
+  readonly feed: LiveFeed;
   private readonly commands = new Map<string, { command: Command; mark: string }>();
   private readonly listeners = new Set<() => void>();
 
-  constructor(readonly me: Me) {}
+  constructor(readonly me: Me) {
+    this.feed = new LiveFeed(this.rows, `${me.user_id}/${me.role}`);
+  }
 
   command(taskId: string): Command | null {
     const given = this.commands.get(taskId);

@@ -1,6 +1,6 @@
 import type { Json } from "#/services/types";
 
-const OPEN_DEPTH = 3;
+const OPEN_DEPTH = 5;
 const OPEN_SIZE = 60;
 
 export const sizeOf = (value: object): number => (Array.isArray(value) ? value.length : Object.keys(value).length);

@@ -14,7 +14,7 @@ import { useWidth, useWindow } from "./useWindow";
 
 const ROW = 36;
 const ROW_COMPACT = 60;
-const NEAR_END = 60; // rows below the window at which the next page is fetched
+const NEAR_END = 400; // rows below the window at which the next page is fetched
 const HANDS_OFF_MS = 4_000; // after a key was pressed on the list
 
 export interface GridHandle {

@@ -1,5 +1,6 @@
-import { memo } from "react";
 import { useLingui } from "@lingui/react/macro";
+import { memo } from "react";
+import type { ReactNode } from "react";
 
 import { useCommandOf, useRoom, useTask } from "#/app/room";
 import { useSecond } from "#/live/clock";
@@ -49,26 +50,37 @@ function Name({ task }: { task: Task }) {
   );
 }
 
-function Cell({ id, task }: { id: ColumnId; task: Task }) {
+function StatusCell({ task }: { task: Task }) {
   const { rows } = useRoom();
   const command = useCommandOf(task.task_id);
+  const fresh = performance.now() - rows.changed(task.task_id) < FRESH_MS;
+  return <StatusBadge key={task.status} status={task.status} command={command} fresh={fresh} />;
+}
+
+function Text({ text }: { text: string }) {
+  const shown = cut(text);
+  return (
+    <span className="cut" title={shown}>
+      {shown || "–"}
+    </span>
+  );
+}
+
+/** What stands in a cell; each kind listens to no more than it shows. */
+function contentOf(id: ColumnId, task: Task): ReactNode {
   switch (id) {
     case "task_id":
       return <span className="cut mono" title={cut(task.task_id)}>{cut(task.task_id).slice(0, 60)}</span>;
     case "name":
       return <Name task={task} />;
-    case "status": {
-      const fresh = performance.now() - rows.changed(task.task_id) < FRESH_MS;
-      return <StatusBadge key={task.status} status={task.status} command={command} fresh={fresh} />;
-    }
+    case "status":
+      return <StatusCell task={task} />;
     case "duration":
       return <Duration task={task} />;
     case "created_at":
       return <Created at={task.created_at} />;
-    case "kind":
-      return <span className="cut">{cut(task.kind)}</span>;
     default:
-      return <span className="cut" title={cut(task[id] ?? "")}>{cut(task[id] ?? "") || "–"}</span>;
+      return <Text text={task[id] ?? ""} />;
   }
 }
 
@@ -83,7 +95,7 @@ const Cells = memo(function Cells({ taskId, columns }: CellsProps) {
   if (!task) return null;
   return columns.map((column, at) => (
     <div key={column.id} role="gridcell" aria-colindex={at + 1} className={`cell cell-${column.id}`}>
-      <Cell id={column.id} task={task} />
+      {contentOf(column.id, task)}
     </div>
   ));
 });

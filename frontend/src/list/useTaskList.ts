@@ -7,6 +7,7 @@ import { api } from "#/services/api";
 import type { TaskQuery } from "#/services/types";
 
 const PAGE = 200;
+const PAGE_BELOW = 500; // whoever scrolls means to go far
 const SPARE_ROWS = 8_000; // tasks kept beyond those of the list before the room is swept
 
 /** The list for a query: read from the server, then kept true by the stream. */
@@ -14,7 +15,7 @@ export function useTaskList(query: TaskQuery): [TaskList, ListState] {
   const { rows, feed } = useRoom();
   const key = JSON.stringify(query);
   const make = (seed: readonly string[]) =>
-    new TaskList(query, rows, (wanted, cursor, signal) => api.tasks(wanted, cursor, PAGE, signal), seed);
+    new TaskList(query, rows, (wanted, cursor, signal) => api.tasks(wanted, cursor, cursor === null ? PAGE : PAGE_BELOW, signal), seed);
   const [made, setMade] = useState(() => ({ key, list: make([]) }));
   let { list } = made;
   if (made.key !== key) {

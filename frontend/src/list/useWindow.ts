@@ -1,8 +1,9 @@
 import { useCallback, useEffect, useLayoutEffect, useState } from "react";
 import type { RefObject } from "react";
+import { flushSync } from "react-dom";
 
 const STEP = 8; // the window moves in steps, so that most frames of a scroll draw nothing anew
-const OVERSCAN = 16;
+const OVERSCAN = 8;
 
 export interface Window {
   first: number;
@@ -26,15 +27,17 @@ export function useWindow(scroller: RefObject<HTMLElement | null>, count: number
   useEffect(() => {
     const element = scroller.current;
     if (!element) return;
-    element.addEventListener("scroll", look, { passive: true });
+    // In the same frame as the scroll: rows that came a frame later would be seen as a flash of nothing.
+    const onScroll = () => flushSync(look);
+    element.addEventListener("scroll", onScroll, { passive: true });
     const observer = new ResizeObserver(look);
     observer.observe(element);
     return () => {
-      element.removeEventListener("scroll", look);
+      element.removeEventListener("scroll", onScroll);
       observer.disconnect();
     };
   }, [scroller, look]);
-  useLayoutEffect(look, [look, count]);
+  useLayoutEffect(look, [look]);
   return { first: Math.min(seen.first, Math.max(0, count - 1)), last: Math.min(seen.last, count) };
 }
 

@@ -9,6 +9,8 @@ import type { Rows } from "./rows";
 export interface Follower {
   tasks?: (tasks: readonly Task[]) => void;
   logs?: (lines: readonly LogLine[]) => void;
+  /** The server did not let us have the stream. */
+  refused?: () => void;
   /** What was missed cannot be made up from the stream: read anew. */
   reset?: () => void;
 }
@@ -29,19 +31,18 @@ export class LiveFeed {
   private readonly summaryListeners = new Set<() => void>();
   private readonly ends = new Map<number, { completed: number; failed: number }>();
 
-  constructor(private readonly rows: Rows) {}
+  constructor(
+    private readonly rows: Rows,
+    private readonly who: string,
+  ) {}
 
   start(): void {
-    this.stream ??= joinStream((message) => this.take(message));
+    this.stream ??= joinStream(this.who, (message) => this.take(message));
   }
 
   stop(): void {
     this.stream?.close();
     this.stream = null;
-  }
-
-  restart(): void {
-    this.stream?.restart();
   }
 
   follow(follower: Follower): () => void {
@@ -78,6 +79,7 @@ export class LiveFeed {
     if (message.kind === "state") {
       this.link = message.state;
       this.linkListeners.forEach((listener) => listener());
+      if (message.state.phase === "refused") this.followers.forEach((follower) => follower.refused?.());
     } else if (message.kind === "reset") {
       this.followers.forEach((follower) => follower.reset?.());
     } else {

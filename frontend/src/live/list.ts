@@ -17,6 +17,7 @@ export interface ListState {
 export type FetchPage = (query: TaskQuery, cursor: string | null, signal: AbortSignal) => Promise<Page<Task>>;
 
 const HELD_MOST = 2_000;
+const INSERT_MS = 200; // rows come in five times a second at most: more often nobody could read the list
 const GROWN_MOST = 5_000; // rows that came live before the list is read anew and becomes short again
 
 /**
@@ -33,6 +34,9 @@ export class TaskList {
   private next: string | null = null;
   private grown = 0;
   private calm = true;
+  private readonly arriving = new Set<string>();
+  private insertedAt = -Infinity;
+  private insertTimer: ReturnType<typeof setTimeout> | null = null;
   private fetching: AbortController | null = null;
   private readonly listeners = new Set<() => void>();
 
@@ -60,7 +64,7 @@ export class TaskList {
   readonly snapshot = (): ListState => this.state;
 
   has(taskId: string): boolean {
-    return this.members.has(taskId) || this.held.has(taskId);
+    return this.members.has(taskId) || this.held.has(taskId) || this.arriving.has(taskId);
   }
 
   /** Whether a task is still shown though it no longer fits the filters. */
@@ -71,6 +75,8 @@ export class TaskList {
   close(): void {
     this.fetching?.abort();
     this.fetching = null;
+    if (this.insertTimer) clearTimeout(this.insertTimer);
+    this.insertTimer = null;
   }
 
   /** Read the first page; what is on the screen stays until it has come. */
@@ -78,6 +84,7 @@ export class TaskList {
     await this.fetch(null, (page) => {
       this.members = new Set(page.items.map((task) => task.task_id));
       this.held.clear();
+      this.arriving.clear();
       this.leaving.clear();
       this.grown = 0;
       this.set({ ids: [...this.members], held: 0 });
@@ -92,6 +99,7 @@ export class TaskList {
       fresh.forEach((id) => {
         this.members.add(id);
         this.held.delete(id);
+        this.arriving.delete(id);
       });
       this.set({ ids: [...this.state.ids, ...fresh], held: this.held.size });
     });
@@ -120,6 +128,7 @@ export class TaskList {
     if (calm === this.calm) return;
     this.calm = calm;
     if (calm) this.settle();
+    else this.keepBack();
   }
 
   /** Let in what was kept back, and let go what no longer fits. */
@@ -128,9 +137,7 @@ export class TaskList {
       void this.reload();
       return;
     }
-    const fresh = [...this.held];
-    this.held.clear();
-    this.insert(fresh);
+    this.insert([...this.held, ...this.arriving]);
   }
 
   /** Take tasks of which the stream has said something. */
@@ -143,15 +150,32 @@ export class TaskList {
       if (this.members.has(id)) {
         if (fits) this.leaving.delete(id);
         else if (!this.leaving.has(id)) left = this.leaving.add(id).size;
-      } else if (!fits) this.held.delete(id);
-      else if (!this.held.has(id) && this.isInReach(task)) fresh.push(id);
+      } else if (!fits) {
+        this.held.delete(id);
+        this.arriving.delete(id);
+      } else if (!this.held.has(id) && this.isInReach(task)) fresh.push(id);
     }
-    if (this.calm && this.knowsPlaces()) {
-      if (fresh.length > 0 || left > 0) this.insert(fresh);
-    } else if (fresh.length > 0 || left > 0) {
-      fresh.forEach((id) => this.held.size < HELD_MOST && this.held.add(id));
-      this.set({ held: this.held.size });
-    }
+    if (fresh.length === 0 && left === 0) return;
+    fresh.forEach((id) => this.arriving.add(id));
+    if (this.calm && this.knowsPlaces()) this.insertSoon();
+    else this.keepBack();
+  }
+
+  private insertSoon(): void {
+    const wait = this.insertedAt + INSERT_MS - performance.now();
+    if (wait <= 0) this.insert([...this.arriving]);
+    else
+      this.insertTimer ??= setTimeout(() => {
+        this.insertTimer = null;
+        if (this.calm) this.insert([...this.arriving]);
+      }, wait);
+  }
+
+  /** What has arrived waits behind the pill. */
+  private keepBack(): void {
+    this.arriving.forEach((id) => this.held.size < HELD_MOST && this.held.add(id));
+    this.arriving.clear();
+    this.set({ held: this.held.size });
   }
 
   /** Only in the order of time can we tell where a new task stands; the other orders are the server's to say. */
@@ -171,6 +195,9 @@ export class TaskList {
     let ids = this.leaving.size > 0 ? this.state.ids.filter((id) => !this.leaving.has(id)) : this.state.ids;
     this.leaving.forEach((id) => this.members.delete(id));
     this.leaving.clear();
+    this.held.clear();
+    this.arriving.clear();
+    this.insertedAt = performance.now();
     if (fresh.length > 0) {
       fresh.forEach((id) => this.members.add(id));
       ids = this.merge(fresh, ids);

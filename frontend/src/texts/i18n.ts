@@ -43,16 +43,19 @@ export async function speak(language: Language, remember = false): Promise<void>
 
 const UNITS = { ms: msg`ms`, s: msg`s`, min: msg`min`, h: msg`h`, d: msg`d` };
 
+const unitsOf = new Map<string, Units>();
+
 function useUnits(): Units {
   const { i18n: texts } = useLingui();
-  return {
-    ms: texts._(UNITS.ms),
-    s: texts._(UNITS.s),
-    min: texts._(UNITS.min),
-    h: texts._(UNITS.h),
-    d: texts._(UNITS.d),
-  };
+  const known = unitsOf.get(texts.locale);
+  if (known) return known;
+  const [ms, s, min, h, d] = [UNITS.ms, UNITS.s, UNITS.min, UNITS.h, UNITS.d].map((unit) => texts._(unit)) as Five;
+  const units = { ms, s, min, h, d };
+  unitsOf.set(texts.locale, units);
+  return units;
 }
+
+type Five = [string, string, string, string, string];
 
 /** Durations in the language of the page. */
 export function useDuration(): (ms: number) => string {

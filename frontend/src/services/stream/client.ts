@@ -7,25 +7,23 @@ const BEAT_MS = 30_000;
 
 /** A tab's end of the stream. */
 export interface Stream {
-  /** Open the stream anew, as after another sign-in. */
-  restart: () => void;
   close: () => void;
 }
 
 /** Join the browser's one stream, or open one of our own where the browser has no SharedWorker. */
-export function joinStream(listen: (message: FromHub) => void): Stream {
+export function joinStream(who: string, listen: (message: FromHub) => void): Stream {
   const url = address("api/tasks/subscribe");
   const send = typeof SharedWorker === "undefined" ? ownHub(listen) : sharedHub(listen);
-  send({ kind: "hello", url });
+  const hello = () => send({ kind: "hello", url, who });
+  hello();
   const beat = setInterval(() => send({ kind: "beat" }), BEAT_MS);
   const bye = () => send({ kind: "bye" });
   const back = (event: PageTransitionEvent) => {
-    if (event.persisted) send({ kind: "hello", url }); // taken out of the back-forward cache
+    if (event.persisted) hello(); // taken out of the back-forward cache
   };
   addEventListener("pagehide", bye);
   addEventListener("pageshow", back);
   return {
-    restart: () => send({ kind: "restart", url }),
     close: () => {
       clearInterval(beat);
       removeEventListener("pagehide", bye);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
 import { StreamHub } from "./hub";
-import type { FromHub } from "./messages";
+import type { FromHub, ToHub } from "./messages";
 
 class FakeSource extends EventTarget {
   readonly CLOSED = 2;
@@ -37,14 +37,16 @@ function world() {
   return { hub, sources, tab };
 }
 
+const hello: ToHub = { kind: "hello", url: "/s", who: "1/admin" };
+
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 it("opens one stream for all tabs, and closes it with the last", () => {
   const { hub, sources, tab } = world();
   const [one, two] = [tab(), tab()];
-  hub.receive(one, { kind: "hello", url: "/s" });
-  hub.receive(two, { kind: "hello", url: "/s" });
+  hub.receive(one, hello);
+  hub.receive(two, hello);
   expect(sources).toHaveLength(1);
   hub.receive(one, { kind: "bye" });
   expect(sources[0]?.readyState).toBe(0);
@@ -55,7 +57,7 @@ it("opens one stream for all tabs, and closes it with the last", () => {
 it("gives what came together in one batch, of each task the last state", () => {
   const { hub, sources, tab } = world();
   const one = tab();
-  hub.receive(one, { kind: "hello", url: "/s" });
+  hub.receive(one, hello);
   sources[0]?.say("task", { task_id: "a", status: "pending" }, "1");
   sources[0]?.say("task", { task_id: "a", status: "in_progress" }, "2");
   sources[0]?.say("log", { seq: 3, task_id: "a" }, "3");
@@ -69,7 +71,7 @@ it("gives what came together in one batch, of each task the last state", () => {
 it("opens a refused stream anew from where it stopped", () => {
   const { hub, sources, tab } = world();
   const one = tab();
-  hub.receive(one, { kind: "hello", url: "/s" });
+  hub.receive(one, hello);
   sources[0]?.say("task", { task_id: "a" }, "41");
   sources[0]?.refuse();
   expect(one.heard.at(-1)).toMatchObject({ kind: "state", state: { phase: "refused" } });
@@ -79,18 +81,31 @@ it("opens a refused stream anew from where it stopped", () => {
 
 it("says to a tab that joins late what the figures are", () => {
   const { hub, sources, tab } = world();
-  hub.receive(tab(), { kind: "hello", url: "/s" });
+  hub.receive(tab(), hello);
   sources[0]?.say("metrics", { queued: 3 });
   vi.advanceTimersByTime(20);
   const late = tab();
-  hub.receive(late, { kind: "hello", url: "/s" });
+  hub.receive(late, hello);
   expect(late.heard.at(-1)).toMatchObject({ kind: "batch", metrics: { queued: 3 } });
 });
 
 it("passes on that the journal cannot be followed", () => {
   const { hub, sources, tab } = world();
   const one = tab();
-  hub.receive(one, { kind: "hello", url: "/s" });
+  hub.receive(one, hello);
   sources[0]?.say("live", { live: false, since: "2025-12-01T12:00:00Z" });
   expect(one.heard.at(-1)).toMatchObject({ state: { awaySince: "2025-12-01T12:00:00Z" } });
+});
+
+it("never gives the stream of one user to a tab of another", () => {
+  const { hub, sources, tab } = world();
+  const [old, fresh] = [tab(), tab()];
+  hub.receive(old, hello);
+  hub.receive(fresh, { ...hello, who: "7/user" });
+  expect(sources[0]?.readyState).toBe(2);
+  hub.receive(old, { kind: "beat" });
+  sources[1]?.say("task", { task_id: "a" }, "1");
+  vi.advanceTimersByTime(20);
+  expect(fresh.heard.some((message) => message.kind === "batch")).toBe(true);
+  expect(old.heard.some((message) => message.kind === "batch")).toBe(false);
 });

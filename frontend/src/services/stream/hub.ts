@@ -22,6 +22,7 @@ export class StreamHub {
   private readonly ports = new Map<Port, number>();
   private source: EventSource | null = null;
   private url = "";
+  private who = "";
   private state: LinkState = QUIET;
   private readonly tasks = new Map<string, Task>();
   private logs: LogLine[] = [];
@@ -35,25 +36,26 @@ export class StreamHub {
   constructor(private readonly open: (url: string) => EventSource) {}
 
   receive(port: Port, message: ToHub): void {
-    if (message.kind === "bye") {
-      this.leave(port);
-      return;
-    }
-    const known = this.ports.has(port);
+    if (message.kind === "bye") this.leave(port);
+    else if (message.kind === "hello") this.welcome(port, message.url, message.who);
+    else if (this.ports.has(port)) this.ports.set(port, Date.now());
+    this.sweep();
+  }
+
+  private welcome(port: Port, url: string, who: string): void {
+    const another = url !== this.url || who !== this.who;
+    if (another) this.ports.clear(); // those that belong to somebody else say hello again once they know
     this.ports.set(port, Date.now());
-    if (message.kind === "restart" || (message.kind === "hello" && message.url !== this.url)) {
-      this.url = message.url;
+    if (another) {
+      this.url = url;
+      this.who = who;
       this.lastMetrics = null;
       this.lastId = "";
-      this.connect();
-    } else if (message.kind === "hello" && !this.source && !this.reopenTimer) {
-      this.connect();
+      this.state = QUIET;
     }
-    if (!known || message.kind === "hello") {
-      port.post({ kind: "state", state: this.state });
-      if (this.lastMetrics) port.post({ kind: "batch", tasks: [], logs: [], metrics: this.lastMetrics });
-    }
-    this.sweep();
+    if (another || (!this.source && !this.reopenTimer)) this.connect();
+    port.post({ kind: "state", state: this.state });
+    if (this.lastMetrics) port.post({ kind: "batch", tasks: [], logs: [], metrics: this.lastMetrics });
   }
 
   private leave(port: Port): void {

@@ -7,7 +7,15 @@ export type FromHub =
   | { kind: "reset"; reason: string };
 
 /** What a tab tells the hub. */
-export type ToHub = { kind: "hello"; url: string } | { kind: "restart"; url: string } | { kind: "beat" } | { kind: "bye" };
+export type ToHub =
+  | {
+      kind: "hello";
+      url: string;
+      /** Who is signed in, as the tab knows it: the stream of one is never given to a tab of another. */
+      who: string;
+    }
+  | { kind: "beat" }
+  | { kind: "bye" };
 
 export interface LinkState {
   phase: "connecting" | "live" | "reconnecting" | "refused";
