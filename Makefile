@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 STAMPS := .venv/stamps
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements/constraints.txt
 INTERFACE := $(shell find frontend -type f -not -path '*/node_modules/*' 2>/dev/null)
 
 .PHONY: help install demo test check bench format docs lock clean
@@ -57,16 +57,18 @@ $(BIN)/python:
 	@scripts/venv.sh .venv
 
 $(STAMPS)/run: $(BIN)/python pyproject.toml requirements/constraints.txt
-	@mkdir -p $(STAMPS)
-	$(PIP) install --quiet --constraint requirements/constraints.txt --upgrade pip hatchling editables
-	$(PIP) install --quiet --constraint requirements/constraints.txt --no-build-isolation --editable '.[all]'
+	@mkdir -p $(STAMPS); echo "Installing Orakul into .venv …" >&2
+	@$(INSTALL) --upgrade pip hatchling editables >&2
+	@$(INSTALL) --no-build-isolation --editable '.[all]' >&2
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/run
-	$(PIP) install --quiet --constraint requirements/constraints.txt --group dev
+	@echo "Installing the tools and peers of the tests …" >&2
+	@$(INSTALL) --group dev >&2
 	@touch $@
 
 $(STAMPS)/interface: $(STAMPS)/run $(INTERFACE)
-	@scripts/npm.sh install --no-save --no-audit --no-fund --loglevel=error
-	@scripts/npm.sh run build
+	@echo "Building the interface …" >&2
+	@scripts/npm.sh install --no-save --no-audit --no-fund --loglevel=error >&2
+	@scripts/npm.sh run --silent build >&2
 	@touch $@

@@ -1,9 +1,11 @@
 """Serving the control room: the web application on the assembled parts, until somebody ends it."""
 
+import asyncio
 import contextlib
 import errno
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from orakul.web.stream import Hub
 
 __all__ = ["address_of", "bind", "orderly_end", "serve_until_ended", "web_application"]
+
+_UNTIL_LIVE = 3.0
+"""How long the word that it is ready waits for the stream, which itself waits for a database that is away."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -138,6 +143,9 @@ def serve_until_ended(
     class Server(StreamServer):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            until = time.monotonic() + _UNTIL_LIVE
+            while self.started and not hub.stats().live and time.monotonic() < until:
+                await asyncio.sleep(0.02)  # noqa: ASYNC110 (once, at the start)
             if self.started:
                 ready(address_of(listener))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def celery(
         with orderly_end():
             watching.start()
             while watching.is_alive():
-                watching.join(1)
+                time.sleep(0.5)  # a join that a signal breaks off takes the thread for ended, on Python 3.11
         stop.set()
         watching.join(10)
         recorder.close(5)
