@@ -144,8 +144,8 @@ def serve_until_ended(
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             until = time.monotonic() + _UNTIL_LIVE
-            while self.started and not hub.stats().live and time.monotonic() < until:
-                await asyncio.sleep(0.02)  # noqa: ASYNC110 (once, at the start)
+            while self.started and not hub.stats().live and time.monotonic() < until:  # noqa: ASYNC110 (once)
+                await asyncio.sleep(0.02)
             if self.started:
                 ready(address_of(listener))
 
