@@ -22,7 +22,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -30,7 +30,11 @@ from orakul.events import Event
 from orakul.tasks.journal import Journal
 from orakul.tasks.plain import plain_line
 from orakul.tasks.shipper import Shipper, ShipperCounts
-from orakul.tasks.spool import SpoolWriter, measure, open_wake, read_line, spool_bytes
+from orakul.tasks.spool import SpoolWriter, measure, read_line, spool_bytes
+from orakul.tasks.waking import open_beacon, open_wake
+
+if TYPE_CHECKING:
+    import mmap
 
 __all__ = ["Recorder", "RecorderStats"]
 
@@ -97,6 +101,7 @@ class Recorder:
             self._shipper = Shipper(self.folder, open_journal, batch_events=batch_events, done=self._all_landed)
         self._limit_bytes, self._reserve_bytes, self._memory_bytes = limit_bytes, reserve_bytes, memory_bytes
         self._wake = -1
+        self._beacon: mmap.mmap | None = None
         self._room = 0  # bytes until the next file
         self._recorded = self._lost = self._passed_over = 0
         self._calm = False  # True: the file is open, there is room, nothing waits in memory
@@ -131,7 +136,7 @@ class Recorder:
             self._keep(line, error)
             self._speak()
         self._recorded += 1
-        if (shipper := self._shipper) is not None and shipper.awake:
+        if (beacon := self._beacon) is not None and beacon[0]:
             return
         try:  # noqa: SIM105 (`suppress` costs as much as all the rest)
             _write(self._wake, b"\0")
@@ -139,6 +144,28 @@ class Recorder:
             pass
 
     observe = record
+
+    def record_together(self, *events: Event) -> None:
+        """Take several events at once, for the price of little more than one."""
+        try:
+            lines = _encode_lines(events) if self._calm else b""
+        except _UNENCODABLE:
+            lines = b""
+        if not 0 < len(lines) <= min(self._room, EVENT_BYTES):
+            for event in events:
+                self.record(event)
+            return
+        self._room -= len(lines)
+        self._recorded += len(events)
+        try:
+            if _write(self._writer.descriptor, lines) != len(lines):
+                self._keep(lines, torn=True)
+        except OSError as error:
+            self._keep(lines, error)
+        self._speak()
+        if (beacon := self._beacon) is None or not beacon[0]:
+            with contextlib.suppress(OSError):
+                _write(self._wake, b"\0")
 
     def _record_with_care(self, event: Event, line: bytes) -> None:
         """Record when something is to be seen to first: a file to open, a full disk, lines in memory."""
@@ -192,6 +219,8 @@ class Recorder:
         self._room = self._writer.segment_bytes
         if self._wake < 0:
             self._wake = open_wake(self.folder)
+        if self._beacon is None:
+            self._beacon = open_beacon(self.folder)
 
     def _look_at_room(self, now: float) -> None:
         """Measure the spool and the disk. Once a file, and each second while short of room."""

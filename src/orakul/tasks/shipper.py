@@ -9,13 +9,18 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from orakul.errors import InvalidEventError, JournalUnavailableError
 from orakul.events import Event
 from orakul.tasks.journal import Journal
-from orakul.tasks.spool import Batch, Inbox, make_folder, open_wake, quarantine, try_lock
+from orakul.tasks.spool import Batch, Inbox, make_folder, quarantine, try_lock
+from orakul.tasks.waking import open_beacon, open_wake
+
+if TYPE_CHECKING:
+    import mmap
 
 __all__ = ["Shipper", "ShipperCounts", "worth_shipping"]
 
@@ -68,8 +73,8 @@ class Shipper:
         self.counts = ShipperCounts()
         self.holds = False
         """Whether this one is the folder's shipper now."""
-        self.awake = False
-        """Whether it is going to look at the spool without being woken. It looks once more after taking this back."""
+        self._awake = False
+        self._beacon: mmap.mmap | None = None
         self.trouble: str | None = None
         """Why the last attempt failed; None when it did not."""
         self._open_journal = open_journal
@@ -85,6 +90,18 @@ class Shipper:
         self._pause = _FIRST_PAUSE
         self._refusals = 0
         self._said = 0.0
+
+    @property
+    def awake(self) -> bool:
+        """Whether it is going to look at the spool without being woken. It looks once more after taking this back."""
+        return self._awake
+
+    @awake.setter
+    def awake(self, value: bool) -> None:
+        if value is not self._awake:
+            self._awake = value
+            if self._beacon is not None:
+                self._beacon[0] = value
 
     # -- life
 
@@ -137,7 +154,8 @@ class Shipper:
         self._thread, self._journal = None, None
         self._starting = threading.Lock()
         self._stop = threading.Event()
-        self.holds = self.awake = False
+        self.holds = self._awake = False
+        self._beacon = None
         self.counts = ShipperCounts()
 
     def _run(self) -> None:
@@ -174,6 +192,8 @@ class Shipper:
                 return False
             try:
                 self._wake = open_wake(self.folder)
+                self._beacon = open_beacon(self.folder)
+                self._beacon[0] = False  # the one before may have been killed while it was awake
             except OSError:
                 os.close(held)
                 raise
@@ -184,6 +204,7 @@ class Shipper:
 
     def _release(self) -> None:
         self.awake = False
+        self._beacon = None
         inbox, self._inbox = self._inbox, None
         if inbox is not None:
             with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ A folder of files of JSON lines. Each process appends to a file of its own, one 
 | `….shipped` | beside it: how many of its bytes the journal has |
 | `….new` | a file that its writer has not locked yet: nothing is in it |
 | `wake` | a FIFO; a byte in it wakes the shipper |
+| `awake` | a byte, not zero while the shipper is going to look without being woken |
 | `shipper.lock` | locked by the one who ships the folder |
 | `quarantine.jsonl` | what is no event, or what the journal refused, with the reason |
 
@@ -38,7 +39,6 @@ __all__ = [
     "SpoolWriter",
     "make_folder",
     "measure",
-    "open_wake",
     "quarantine",
     "read_line",
     "spool_bytes",
@@ -78,14 +78,6 @@ def try_lock(path: Path) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
-
-
-def open_wake(folder: Path) -> int:
-    """Return a descriptor of the FIFO, made where it is not there; it never blocks and never lacks a reader."""
-    path = folder / "wake"
-    with contextlib.suppress(FileExistsError):
-        os.mkfifo(path, 0o600)
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def spool_bytes(folder: Path) -> int:

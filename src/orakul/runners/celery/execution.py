@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import states
 
-from orakul.events import current_user
+from orakul.events import Event, current_user
 from orakul.events.context import enter_user, leave_user
 from orakul.runners.celery.failures import error_of
 from orakul.runners.celery.headers import USER, attempt_of, parent_of, put, queue_of, run_of, trace_of
@@ -54,21 +54,23 @@ class ExecutionSide:
             data["worker"] = facts.get("hostname")
             data["queue"] = queue_of(facts, delivery.get("exchange"), delivery.get("routing_key"))
         put(data, parent_id=parent_of(facts, task_id), group_id=facts.get("group"), priority=delivery.get("priority"))
+        original = None
         if self._parts.keeps_messages and (run.run or not facts.get("retries")):
-            self._keep(run, data.get("queue"))
+            original = self._original(run, data.get("queue"))
         enter(run)
         if run.user is not None:
             run.user_token = enter_user(run.user)
-        self._parts.emit("task.in_progress", task_id, data, user=run.user, trace_id=run.trace_id)
+        self._parts.emit("task.in_progress", task_id, data, user=run.user, trace_id=run.trace_id, before=original)
 
-    def _keep(self, run: Run, queue: str | None) -> None:
-        """Record the original message, sealed, before the task starts: after a kill it would be too late."""
+    def _original(self, run: Run, queue: str | None) -> Event | None:
+        """Return the original message, sealed: recorded before the task starts, as after a kill it were too late."""
         sealer = self._parts.sealer
         original = original_in_frame(queue)
         if sealer is None or original is None:
-            return
+            return None
         sealed = b2a_base64(seal_original(sealer, run.task_id, original), newline=False).decode("ascii")
-        self._parts.emit("task.message", run.task_id, {"attempt": run.attempt, "sealed": sealed})
+        data = {"attempt": run.attempt, "sealed": sealed}
+        return Event(event_type="task.message", task_id=run.task_id, data=data, source="celery")
 
     def _success(self, *, result: Any, **_: Any) -> None:
         run = current_run()

@@ -176,21 +176,27 @@ class Parts:
         user: str | None = None,
         trace_id: str | None = None,
         at: datetime | None = None,
+        before: Event | None = None,
     ) -> None:
-        """Record an event; never raises, never waits."""
+        """Record an event, and one `before` it in the same breath; never raises, never waits."""
         if self._recorder is None and not self.prepare():
             return
-        self._tell(
-            Event(
-                event_type=event_type,
-                task_id=task_id,
-                data=data,
-                user_id=user,
-                trace_id=trace_id,
-                timestamp=at or utc_now(),
-                source="celery",
-            )
+        event = Event(
+            event_type=event_type,
+            task_id=task_id,
+            data=data,
+            user_id=user,
+            trace_id=trace_id,
+            timestamp=at or utc_now(),
+            source="celery",
         )
+        if before is None:
+            self._tell(event)
+        elif self._dispatcher is None:
+            self.recorder.record_together(before, event)
+        else:
+            self._tell(before)
+            self._tell(event)
 
     def become_worker(self) -> None:
         """Be a worker's main process: leave the shipping to a process beside it, if one can be started."""
