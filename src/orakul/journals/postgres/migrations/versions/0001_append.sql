@@ -1,10 +1,10 @@
 -- What the journal's writers hold while they write: one key, known here only.
-CREATE FUNCTION orakul.lock_key() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 7813586411420706156';
+CREATE OR REPLACE FUNCTION orakul.lock_key() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 7813586411420706156';
 
 -- Stores events (e_…), log lines (l_…) and the drafts folded from the events (t_…, one a task), in one transaction.
 -- The lock is a statement of its own, so that the next one's snapshot has seen all that was committed before; then one
 -- statement inserts, projects and notifies. `others` are the few of the remaining kinds. Returns the last seq given.
-CREATE FUNCTION orakul.append(
+CREATE OR REPLACE FUNCTION orakul.append(
     e_event_id text[], e_timestamp timestamptz[], e_event_type text[], e_task_id text[], e_user_id text[],
     e_user_is_number boolean[], e_trace_id text[], e_source text[], e_data json[], e_extra json[],
     e_era bigint[], e_rank bigint[], e_status text[], e_notice text[],
@@ -96,7 +96,9 @@ BEGIN
                  ELSE greatest(n.arguments::text COLLATE "C", t.arguments::text COLLATE "C")::json END AS arguments,
             CASE WHEN wins THEN n.result ELSE t.result END AS result,
             t.status AS old_status, t.finished_at AS old_finished_at, t.started_at AS old_started_at,
-            t.user_id AS old_user_id
+            t.user_id AS old_user_id, t.created_at AS old_created_at, t.eta AS old_eta, t.kind AS old_kind,
+            t.name AS old_name, t.queue AS old_queue, t.era = 1::bigint << 44 AS old_first,
+            n.arguments IS NOT NULL OR n.error_message IS NOT NULL OR t.error_message IS NOT NULL AS says_more
         FROM unnest(t_task_id, t_created_at, t_started_at, t_finished_at, t_updated_at, t_eta, t_era, t_name_era,
                     t_queue_era, t_worker_era, t_progress_era, t_progress_at, t_priority, t_rank, t_event_id, t_status,
                     t_kind, t_name, t_user_id, t_queue, t_worker, t_parent_id, t_root_id, t_group_id, t_trace_id,
@@ -172,6 +174,19 @@ BEGIN
         ON CONFLICT (owner, minute) DO UPDATE SET
             completed = m.completed + excluded.completed, failed = m.failed + excluded.failed,
             timed = m.timed + excluded.timed, micros = m.micros + excluded.micros
+    ), to_be_counted AS (
+        -- What the charts count has changed: noted here as it is and as it was, added up later (see orakul.fold).
+        INSERT INTO orakul.rollup_changes (
+            created_at, started_at, finished_at, eta, old_created_at, old_started_at, old_finished_at, old_eta,
+            first, old_first, says_more, task_id, kind, name, queue, status, old_kind, old_name, old_queue, old_status)
+        SELECT created_at, started_at, finished_at, eta, old_created_at, old_started_at, old_finished_at, old_eta,
+               era = 1::bigint << 44, old_first, says_more, task_id, kind, name, queue, status, old_kind, old_name,
+               old_queue, old_status
+        FROM merged
+        WHERE (status, finished_at, started_at, created_at, name, queue, kind, eta, era = 1::bigint << 44)
+              IS DISTINCT FROM (old_status, old_finished_at, old_started_at, old_created_at, old_name, old_queue,
+                                old_kind, old_eta, old_first)
+           OR says_more
     ), turns AS (
         -- The events that, one after the other, took a task from one status to another.
         SELECT i.seq, i.notice, i.status, t.status AS old_status,
