@@ -101,13 +101,13 @@ def test_what_happens_while_the_watcher_is_away_is_kept_by_rabbitmq_and_missed_o
     fleet.plain_worker("-E")
     watcher = fleet.watcher()
     fleet.send_until_seen()
-    running = fleet.send_plain("nap", 12)
+    running = fleet.send_plain("nap", 30)
     fleet.wait(running, Status.IN_PROGRESS)
     assert watcher.stop() == 0, watcher.text()
     missed = [fleet.send_plain("add", 1, n) for n in range(20)]
     time.sleep(7)  # longer than Celery's own event queues keep anything
     fleet.watcher()
-    fleet.wait(running, Status.COMPLETED)
+    fleet.wait(running, Status.COMPLETED, timeout=60)
     if kind == "rabbitmq":
         for task_id in missed:
             assert fleet.wait(task_id, Status.COMPLETED).result is not None

@@ -26,13 +26,17 @@ from celery.events.event import get_exchange
 from kombu import Connection, Consumer, Queue
 from kombu.utils.url import maybe_sanitize_url
 
-from orakul.errors import BrokerUnavailableError
+from orakul.errors import BrokerUnavailableError, UnavailableError
 from orakul.events import Event
 from orakul.runners.celery.broker import CONNECT_SECONDS, Broker
 from orakul.runners.celery.translation import SOURCE, OpenTask, Translator
 from orakul.tasks.masking import Masks
+from orakul.tasks.orders import Fleet
+from orakul.tasks.reader import TaskQuery, TaskReader
+from orakul.tasks.status import Status
+from orakul.tasks.task import Task
 
-__all__ = ["Watcher", "watch"]
+__all__ = ["Watcher", "running_on_watched", "watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,15 +74,38 @@ def watch(
     stop: threading.Event | None = None,
     state_folder: Path | None = None,
     mask: Iterable[str] = (),
+    open_tasks: Callable[[], Iterable[Task]] | None = None,
     control_exchange: str = "celery",
 ) -> None:
     """Record what the fleet behind this broker does, until `stop` is set; connects again for ever.
 
-    `state_folder` keeps how far was seen, so that the next start can say what it has missed.
+    `state_folder` keeps how far was seen, so that the next start can say what it has missed. `open_tasks` returns those
+    that the journal has in progress on watched workers (see `running_on_watched`): their ends are looked for as well.
     """
-    Watcher(
-        broker_url, recorder, stop=stop, state_folder=state_folder, mask=mask, control_exchange=control_exchange
-    ).run()
+    watcher = Watcher(
+        broker_url,
+        recorder,
+        stop=stop,
+        state_folder=state_folder,
+        mask=mask,
+        open_tasks=open_tasks,
+        control_exchange=control_exchange,
+    )
+    watcher.run()
+
+
+def running_on_watched(reader: TaskReader, fleet: Fleet) -> list[Task]:
+    """Return the tasks that the journal has in progress on workers that do not know Orakul."""
+    watched = {worker.worker for worker in fleet.workers() if worker.facts.get("agentless")}
+    found: list[Task] = []
+    query = TaskQuery(status=(Status.IN_PROGRESS,), kind=("celery",), limit=500)
+    while watched:
+        page = reader.tasks(query)
+        found.extend(task for task in page.items if task.worker in watched)
+        if page.next is None:
+            break
+        query = msgspec.structs.replace(query, cursor=page.next)
+    return found
 
 
 class Watcher:
@@ -92,6 +119,7 @@ class Watcher:
         stop: threading.Event | None = None,
         state_folder: Path | None = None,
         mask: Iterable[str] = (),
+        open_tasks: Callable[[], Iterable[Task]] | None = None,
         control_exchange: str = "celery",
     ) -> None:
         self._url = broker_url
@@ -99,6 +127,7 @@ class Watcher:
         self._recorder = recorder
         self._stop = stop or threading.Event()
         self._translator = Translator(Masks(tuple(mask)))
+        self._open_tasks = open_tasks
         self._lock = threading.Lock()
         self._broker = Broker(broker_url, control_exchange=control_exchange)
         self._app = Celery("orakul-watch", broker=broker_url, set_as_current=False)
@@ -265,6 +294,10 @@ class Watcher:
             now = time.monotonic()
             if self._connected_at is None:
                 continue
+            if now - saved >= SAVE_SECONDS:
+                saved = now
+                self._save()
+            self._take_over()
             try:
                 if fresh or now - enabled >= ENABLE_SECONDS:
                     enabled = now
@@ -278,15 +311,33 @@ class Watcher:
             except Exception:  # asked again soon
                 logger.exception("The fleet could not be asked")
             self._notice_silence()
-            if now - saved >= SAVE_SECONDS:
-                saved = now
-                self._save()
+
+    def _take_over(self) -> None:
+        """Take the journal's open tasks for one's own, once: the last watcher may have been killed."""
+        if self._open_tasks is None:
+            return
+        try:
+            tasks = list(self._open_tasks())
+        except UnavailableError as error:
+            logger.debug("The journal's open tasks cannot be read yet: %s", error)
+            return
+        self._open_tasks = None
+        with self._lock:
+            for task in tasks:
+                self._translator.tasks.setdefault(
+                    task.task_id,
+                    OpenTask(
+                        name=task.name, attempt=task.attempt, run=task.run, running=task.attempt, worker=task.worker
+                    ),
+                )
 
     def _ask(self) -> None:
         answers: dict[str, dict[str, Any]] = {}
 
         def ask(connection: Connection, _: Any) -> None:
-            inspect = self._app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
+            # With as many answers as there are workers nobody waits for more; a newcomer is asked the next time.
+            known = len(self._translator.workers) or None
+            inspect = self._app.control.inspect(timeout=ANSWER_SECONDS, connection=connection, limit=known)
             for what in ("active", "reserved", "scheduled", "active_queues", "stats"):
                 answers[what] = getattr(inspect, what)() or {}
 
