@@ -217,14 +217,14 @@ class Listener:
                     self.retry = int(value)
         return Said(kind, json.loads("\n".join(data)), self.last_id) if data else None
 
-    async def until(self, enough: Callable[["Listener"], bool], within: float = 5.0) -> "Listener":
+    async def until(self, enough: Callable[["Listener"], bool], within: float = 20.0) -> "Listener":
         """Read until enough was heard."""
         async with asyncio.timeout(within):
             while not enough(self):
                 await self.step()
         return self
 
-    async def hear(self, count: int, *kinds: str, within: float = 5.0) -> list[Said]:
+    async def hear(self, count: int, *kinds: str, within: float = 20.0) -> list[Said]:
         """Read until `count` events of the kinds (all where none is named) were heard; return them."""
         await self.until(lambda me: len(me.of(*kinds)) >= count, within)
         return self.of(*kinds)

