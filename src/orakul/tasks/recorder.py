@@ -19,7 +19,6 @@ import shutil
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +27,11 @@ import msgspec
 
 from orakul.events import Event
 from orakul.tasks.journal import Journal
+from orakul.tasks.memory import Memory
 from orakul.tasks.plain import plain_line
 from orakul.tasks.shipper import Shipper, ShipperCounts
-from orakul.tasks.spool import SpoolWriter, measure, read_line, spool_bytes
-from orakul.tasks.waking import open_beacon, open_wake
+from orakul.tasks.spool import SpoolWriter, measure, spool_bytes
+from orakul.tasks.waking import open_wake, see_beacon
 
 if TYPE_CHECKING:
     import mmap
@@ -99,18 +99,17 @@ class Recorder:
         self._shipper: Shipper | None = None
         if ship and open_journal is not None:
             self._shipper = Shipper(self.folder, open_journal, batch_events=batch_events, done=self._all_landed)
-        self._limit_bytes, self._reserve_bytes, self._memory_bytes = limit_bytes, reserve_bytes, memory_bytes
+        self._limit_bytes, self._reserve_bytes = limit_bytes, reserve_bytes
         self._wake = -1
-        self._beacon: mmap.mmap | None = None
+        self._beacon: mmap.mmap | bytes | None = None
         self._room = 0  # bytes until the next file
-        self._recorded = self._lost = self._passed_over = 0
+        self._recorded = self._passed_over = 0
         self._calm = False  # True: the file is open, there is room, nothing waits in memory
         self._fullness = _ROOMY
         self._looked = 0.0
         self._said = 0.0
         self._unsaid: tuple[Any, ...] | None = None
-        self._memory: deque[bytes] = deque()
-        self._memory_size = 0
+        self._memory = Memory(memory_bytes)
         self._care = threading.RLock()  # for all but the plain path
         self._rescue: threading.Thread | None = None
         _recorders.add(self)
@@ -220,7 +219,7 @@ class Recorder:
         if self._wake < 0:
             self._wake = open_wake(self.folder)
         if self._beacon is None:
-            self._beacon = open_beacon(self.folder)
+            self._beacon = see_beacon(self.folder)
 
     def _look_at_room(self, now: float) -> None:
         """Measure the spool and the disk. Once a file, and each second while short of room."""
@@ -245,14 +244,10 @@ class Recorder:
         with self._care:
             self._calm = False
             # A part of a line may stand in the file: the break before the next one makes it a line of its own.
-            self._memory.append(b"\n" + line if torn else line)
-            self._memory_size += len(line)
-            while self._memory_size > self._memory_bytes and len(self._memory) > 1:
-                self._memory_size -= len(self._memory.popleft())
-                self._lost += 1
+            self._memory.put(b"\n" + line if torn else line)
             if error is not None or torn:
                 self._say("The spool %s takes nothing (%s): %d events are in memory, %d lost", self.folder,
-                          error or "the disk is full", len(self._memory), self._lost)  # fmt: skip
+                          error or "the disk is full", len(self._memory), self._memory.lost)  # fmt: skip
             if self._rescue is None:
                 self._rescue = threading.Thread(target=self._bring_back, name="orakul-rescue", daemon=True)
                 try:
@@ -266,17 +261,13 @@ class Recorder:
             try:
                 if self._writer.descriptor < 0:
                     self._open()
-                while self._memory:
-                    line = self._memory[0]
-                    written = _write(self._writer.descriptor, line)
-                    if written != len(line):
-                        self._memory[0] = b"\n" + line.lstrip(b"\n")
+                while lines := self._memory.first():
+                    if _write(self._writer.descriptor, lines[0]) != len(lines[0]):
+                        self._memory.replace_first(b"\n" + lines[0].lstrip(b"\n"))
                         return False
-                    self._memory.popleft()
-                    self._memory_size -= len(line)
+                    self._memory.done(lines)
             except OSError:
                 return False
-            self._memory_size = 0
             self._calm = not self._fullness
         self._start_shipper()
         return True
@@ -294,12 +285,10 @@ class Recorder:
 
     def _ship_from_memory(self, shipper: Shipper) -> None:
         with self._care:
-            lines = [line for line, _ in zip(self._memory, range(_PORTION), strict=False)]
-        if shipper.ship_apart([read_line(line) for line in lines]):
+            lines = self._memory.first(_PORTION)
+        if shipper.ship_apart(Memory.events(lines)):
             with self._care:
-                for line in lines:
-                    if self._memory and self._memory[0] is line:  # else it was let go in the meantime
-                        self._memory_size -= len(self._memory.popleft())
+                self._memory.done(lines)
 
     def _say(self, text: str, *values: Any) -> None:
         """Keep something for the log, at most once a minute: so that a record about a log record ends there."""
@@ -323,7 +312,7 @@ class Recorder:
         return RecorderStats(
             recorded=self._recorded, shipped=counts.shipped, batches=counts.batches, retries=counts.retries,
             queued_bytes=backlog.size, queued_events=backlog.events,
-            oldest_seconds=backlog.oldest_seconds, in_memory=len(self._memory), lost=self._lost,
+            oldest_seconds=backlog.oldest_seconds, in_memory=len(self._memory), lost=self._memory.lost,
             passed_over=self._passed_over, quarantined=counts.quarantined,
             ships=bool(shipper and shipper.holds), trouble=shipper.trouble if shipper else None,
         )  # fmt: skip
@@ -365,6 +354,7 @@ class Recorder:
                 time.sleep(_HAND_OVER)  # for a thread that is about to write on the plain path
             self._writer.close()
             self._room = 0
+            self._beacon = None
         if self._shipper is not None and (self._recorded or self._shipper.running):
             self._shipper.stop(deadline)
         with self._care:
@@ -381,7 +371,7 @@ class Recorder:
         self._calm = False
         self._rescue = None
         self._memory.clear()
-        self._memory_size = self._recorded = self._lost = self._passed_over = 0
+        self._recorded = self._passed_over = 0
         self._room = 0
         self._writer.forget()
         if self._wake >= 0:

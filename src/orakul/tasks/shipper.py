@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,10 +16,7 @@ from orakul.errors import InvalidEventError, JournalUnavailableError
 from orakul.events import Event
 from orakul.tasks.journal import Journal
 from orakul.tasks.spool import Batch, Inbox, make_folder, quarantine, try_lock
-from orakul.tasks.waking import open_beacon, open_wake
-
-if TYPE_CHECKING:
-    import mmap
+from orakul.tasks.waking import Beacon, open_wake
 
 __all__ = ["Shipper", "ShipperCounts", "worth_shipping"]
 
@@ -73,8 +69,8 @@ class Shipper:
         self.counts = ShipperCounts()
         self.holds = False
         """Whether this one is the folder's shipper now."""
-        self._awake = False
-        self._beacon: mmap.mmap | None = None
+        self._awake = False  # going to look without being woken; looks once more after taking this back
+        self._beacon: Beacon | None = None
         self.trouble: str | None = None
         """Why the last attempt failed; None when it did not."""
         self._open_journal = open_journal
@@ -90,18 +86,6 @@ class Shipper:
         self._pause = _FIRST_PAUSE
         self._refusals = 0
         self._said = 0.0
-
-    @property
-    def awake(self) -> bool:
-        """Whether it is going to look at the spool without being woken. It looks once more after taking this back."""
-        return self._awake
-
-    @awake.setter
-    def awake(self, value: bool) -> None:
-        if value is not self._awake:
-            self._awake = value
-            if self._beacon is not None:
-                self._beacon[0] = value
 
     # -- life
 
@@ -155,7 +139,9 @@ class Shipper:
         self._starting = threading.Lock()
         self._stop = threading.Event()
         self.holds = self._awake = False
-        self._beacon = None
+        beacon, self._beacon = self._beacon, None
+        if beacon is not None:
+            beacon.forget()
         self.counts = ShipperCounts()
 
     def _run(self) -> None:
@@ -192,19 +178,19 @@ class Shipper:
                 return False
             try:
                 self._wake = open_wake(self.folder)
-                self._beacon = open_beacon(self.folder)
-                self._beacon[0] = False  # the one before may have been killed while it was awake
             except OSError:
                 os.close(held)
                 raise
+            self._beacon = Beacon(self.folder)
             self._inbox = Inbox(self.folder, **self._limits)
             self._lock = held
             self.holds = True
         return True
 
     def _release(self) -> None:
-        self.awake = False
-        self._beacon = None
+        beacon, self._beacon, self._awake = self._beacon, None, False
+        if beacon is not None:
+            beacon.close()
         inbox, self._inbox = self._inbox, None
         if inbox is not None:
             with contextlib.suppress(OSError):
@@ -246,8 +232,8 @@ class Shipper:
         batch = inbox.batch()
         self.counts.quarantined += inbox.quarantined
         inbox.quarantined = 0
-        if batch is None and self.awake:
-            self.awake = False
+        if batch is None and self._awake:
+            self._be_awake(awake=False)
             return
         if batch is None:
             inbox.sweep()
@@ -256,11 +242,16 @@ class Shipper:
             else:
                 self._wait()
             return
-        self.awake = True
+        self._be_awake(awake=True)
         if self._ship(batch):
             inbox.landed(batch)
             if self.counts.batches % 64 == 0:
                 inbox.sweep()
+
+    def _be_awake(self, *, awake: bool) -> None:
+        self._awake = awake
+        if self._beacon is not None:
+            self._beacon.set(on=awake)
 
     def _wait(self) -> None:
         """Wait for a wake-up. Looked up on the module each time: gevent puts its own there."""
@@ -325,7 +316,7 @@ class Shipper:
 
     def _away(self, trouble: str) -> None:
         """Say that it does not work, now and then, and wait before the next attempt."""
-        self.awake = False
+        self._be_awake(awake=False)
         now = time.monotonic()
         self.counts.retries += 1
         if self.trouble is None or now - self._said > _SAY_AGAIN:

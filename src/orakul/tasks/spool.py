@@ -33,6 +33,7 @@ import msgspec
 from orakul.events import Event, utc_now
 
 __all__ = [
+    "NOT_AN_EVENT",
     "Backlog",
     "Batch",
     "Inbox",
@@ -53,7 +54,7 @@ _QUARANTINE_BYTES = 64 << 20
 _CHUNK = 1 << 20
 
 _BEGINNING = b'{"event_type":'
-_NOT_AN_EVENT = (msgspec.MsgspecError, ValueError, RecursionError)
+NOT_AN_EVENT = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _decode = msgspec.json.Decoder(Event).decode
 
@@ -109,7 +110,7 @@ def quarantine(folder: Path, line: bytes, reason: str) -> bool:
 
 
 def read_line(line: bytes) -> Event:
-    """Return the event of a line; raise one of `_NOT_AN_EVENT` where it is none."""
+    """Return the event of a line; raise one of `NOT_AN_EVENT` where it is none."""
     event = _decode(line)
     if event.timestamp.tzinfo is None:
         return msgspec.structs.replace(event, timestamp=event.timestamp.replace(tzinfo=UTC))
@@ -134,7 +135,7 @@ def measure(folder: Path) -> Backlog:
             size += left
             lines = text.count(b"\n")
             events += lines if left <= len(text) else lines * left // len(text)
-            with contextlib.suppress(*_NOT_AN_EVENT):
+            with contextlib.suppress(*NOT_AN_EVENT):
                 age = (utc_now() - read_line(text[: text.find(b"\n") + 1]).timestamp).total_seconds()
                 oldest = age if oldest is None else max(oldest, age)
     return Backlog(size, events, oldest)
@@ -302,13 +303,13 @@ class Inbox:
     def _event(self, line: bytes) -> Event | None:
         try:
             return read_line(line)
-        except _NOT_AN_EVENT as error:
+        except NOT_AN_EVENT as error:
             self.quarantined += 1
             kept = quarantine(self.folder, line, f"not an event: {error}")
             _log.error("A line of the spool is not an event (%s)%s", error, "" if kept else "; the quarantine is full")
         start = line.rfind(_BEGINNING)
         if start > 0:  # a disk that was full for a moment: a torn line, and a whole one right after it
-            with contextlib.suppress(*_NOT_AN_EVENT):
+            with contextlib.suppress(*NOT_AN_EVENT):
                 return read_line(line[start:])
         return None
 
@@ -348,7 +349,7 @@ class _Source:
         """Return the last line of a dead writer if it is an event; torn by the death, it was never taken."""
         try:
             read_line(text)
-        except _NOT_AN_EVENT:
+        except NOT_AN_EVENT:
             _log.info("Passed over %d bytes that a dying process had begun to write", len(text))
             self.offset += len(text)
             return b""

@@ -366,6 +366,36 @@ def test_memory_is_shipped_while_the_disk_stays_full(
     wait_for(lambda: journal.numbers == list(range(100)), "the events in memory")
 
 
+def test_events_taken_together_survive_a_full_disk(
+    make: Callable[..., Recorder], journal: FakeJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(1 << 30)
+    monkeypatch.setattr(module, "_write", disk.write)
+    recorder = make()
+    recorder.record(event(0))
+    assert recorder.flush(5.0)
+    disk.room = 250  # one of the two, and a part of the other
+    recorder.record_together(event(1), event(2))
+    recorder.record_together(event(3), event(4))
+    wait_for(lambda: set(journal.numbers) == set(range(5)), "what was in memory")
+    assert recorder.stats().lost == 0
+
+
+def test_beacon_of_a_killed_shipper_delays_nothing_for_the_next(
+    make: Callable[..., Recorder], journal: FakeJournal, tmp_path: Path
+) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "awake").write_bytes(b"\1")
+    recorder = make()
+    recorder.record(event(0))
+    assert recorder.flush(3.0)
+    began = time.monotonic()
+    recorder.record(event(1))
+    assert recorder.flush(3.0)
+    assert time.monotonic() - began < 0.7
+    assert journal.numbers == [0, 1]
+
+
 def test_memory_is_bounded_and_lets_the_oldest_go(
     make: Callable[..., Recorder], journal: FakeJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
