@@ -33,8 +33,8 @@ def celery(
     from orakul.assembly import open_database
     from orakul.cli.logs import set_up_logs
     from orakul.cli.server import orderly_end
-    from orakul.journals.postgres import PostgresJournal, migrations
-    from orakul.runners.celery.agentless import watch
+    from orakul.journals.postgres import Connections, PostgresJournal, PostgresOrders, PostgresReader, migrations
+    from orakul.runners.celery.agentless import running_on_watched, watch
     from orakul.tasks.recorder import Recorder
 
     settings = load_settings({"data": data, "celery.broker": broker})
@@ -47,7 +47,14 @@ def celery(
         recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))
         recorder.start()
         stop = threading.Event()
-        options = {"stop": stop, "state_folder": settings.data, "mask": settings.mask}
+        parts = Connections(database.url, size=2)
+        reader, fleet = PostgresReader(parts), PostgresOrders(parts)
+        options = {
+            "stop": stop,
+            "state_folder": settings.data,
+            "mask": settings.mask,
+            "open_tasks": lambda: running_on_watched(reader, fleet),
+        }
         watching = threading.Thread(target=watch, args=(settings.celery.broker, recorder), kwargs=options, daemon=True)
         with orderly_end():
             watching.start()
