@@ -23,6 +23,13 @@ from orakul.journals.postgres import EmbeddedPostgres
 ORAKUL = [sys.executable, "-m", "orakul"]
 
 
+def words(process: psutil.Process) -> str:
+    """Return the command line of a process, empty where it has gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 class Demo:
     """A demo under test: its process, and what it said."""
 
@@ -67,8 +74,8 @@ class Demo:
             return not any(self._lives(process) for process in self.family)
 
         with contextlib.suppress(AssertionError):
-            wait_for(gone, "all processes to end", 15, every=0.1)
-        return [" ".join(process.cmdline()) for process in self.family if self._lives(process)]
+            wait_for(gone, "all processes to end", 30, every=0.1)
+        return [words(process) for process in self.family if self._lives(process)]
 
     @staticmethod
     def _lives(process: psutil.Process) -> bool:
@@ -171,6 +178,10 @@ def test_a_killed_demo_leaves_nothing_behind_and_a_fresh_one_starts_clean(tmp_pa
     with signed_in(said, "admin") as admin:
         wait_for(lambda: tasks(admin), "tasks", 30)
         old = {task["task_id"] for task in tasks(admin)}
+        next(process for process in psutil.Process(demo.popen.pid).children() if "shop" in words(process)).kill()
+        wait_for(lambda: "The worker has ended; starting it again." in demo.errors.read_text(), "it to be noticed", 10)
+        before = len(tasks(admin, status="completed"))
+        wait_for(lambda: len(tasks(admin, status="completed")) > before, "the new worker to work", 40)
     demo.end(signal.SIGKILL)
     assert demo.left_behind() == []
 

@@ -130,10 +130,12 @@ def serve_until_ended(
     listener: socket.socket,
     ready: Callable[[str], None],
     ending: Callable[[], None] = lambda: None,
+    tending: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve on the listener until SIGTERM or Ctrl-C.
 
-    `ready` is told the address when requests are answered; `ending` is called before the parts are stopped.
+    `ready` is told the address when requests are answered; `tending` is called about once a second, `ending` before the
+    parts are stopped; all of them in the main thread.
     """
     app, hub = web_application(assembly)
     import uvicorn
@@ -148,6 +150,11 @@ def serve_until_ended(
                 await asyncio.sleep(0.02)
             if self.started:
                 ready(address_of(listener))
+
+        async def on_tick(self, counter: int) -> bool:
+            if counter % 10 == 0:  # it ticks ten times a second
+                tending()
+            return await super().on_tick(counter)
 
     config = uvicorn.Config(
         app,

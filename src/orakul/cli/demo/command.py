@@ -152,7 +152,7 @@ def _run(demo: _Demo, listener: "socket.socket", *, as_json: bool, goes_on: bool
         else:
             _announce(url, shown, demo.folder)
 
-    serve_until_ended(assembly, listener, ready, ending=lambda: _stop_work(work))
+    serve_until_ended(assembly, listener, ready, lambda: _stop_work(work), lambda: _tend(work))
 
 
 def _announce(url: str, people: dict[str, dict[str, str]], folder: Path) -> None:
@@ -233,6 +233,14 @@ def _listen(settings: Settings) -> "socket.socket":
         with contextlib.suppress(OrakulError):
             return bind(settings.host, port)
     return bind(settings.host, 0)
+
+
+def _tend(children: list["Child"]) -> None:
+    """Start again what was killed: worth a try, to see what becomes of its tasks."""
+    for child in children:
+        if not child.alive:
+            _say(f"The {child.name} has ended; starting it again.")
+            child.start()
 
 
 def _stop_work(children: list["Child"]) -> None:
