@@ -29,7 +29,7 @@ from orakul.journals.postgres import EmbeddedPostgres, PostgresJournal, append
 from orakul.journals.postgres.migrations import upgrade
 
 WAYS = ("journal", "no lock", "copy")
-TABLES = "events, logs, tasks, messages, ended_by_minute"
+TABLES = "events, logs, tasks, messages, ended_by_minute, rollup_changes, rollups, task_words"
 COLUMNS = "timestamp, event_id, event_type, task_id, user_id, data"
 FLOOR = """
 CREATE TABLE IF NOT EXISTS public.floor (
@@ -118,7 +118,7 @@ def record(  # noqa: PLR0917 (a process takes its arguments by position)
 def measure(way: str, url: str, recorders: int, size: int, seconds: float) -> float:
     """Return the events stored a second by that many recorders at once."""
     clear(url)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # nothing is open yet, and nothing to import again
     barrier, results = context.Barrier(recorders), context.Queue()
     processes = [
         context.Process(target=record, args=(way, url, number, size, seconds, barrier, results))
