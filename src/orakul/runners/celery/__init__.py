@@ -5,13 +5,18 @@
     app = Celery("shop", broker="redis://…")
     install(app)
 
-Nothing here raises into the application or waits for anything but a write to a local file.
+Nothing here raises into the application or waits for anything but a write to a local file. One thing may: a task that
+somebody cancels gets `TaskCancelled` raised where it stands, to clean up and let through (see `stopping`); a long loop
+may also ask by itself, `cancelled()` or `raise_if_cancelled()`.
 """
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["install", "progress"]
+if TYPE_CHECKING:
+    from orakul.runners.celery.stopping import TaskCancelled, cancelled, raise_if_cancelled
+
+__all__ = ["TaskCancelled", "cancelled", "install", "progress", "raise_if_cancelled"]
 
 
 def install(app: Any, **overrides: Any) -> None:
@@ -34,3 +39,12 @@ def progress(**facts: Any) -> None:
     from orakul.runners.celery.parts import quiet  # noqa: PLC0415 (as above)
 
     quiet(tell_progress)(facts)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a task needs to be stopped in good order, when it is first asked for."""
+    if name not in {"TaskCancelled", "cancelled", "raise_if_cancelled"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from orakul.runners.celery import stopping  # noqa: PLC0415 (loads Celery only when it is used)
+
+    return getattr(stopping, name)

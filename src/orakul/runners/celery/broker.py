@@ -77,7 +77,7 @@ class Broker:
             given.check()
             try:
                 producer.publish(
-                    message.body,
+                    message.body.decode() if message.is_text else message.body,
                     content_type=message.content_type,
                     content_encoding=message.content_encoding,
                     headers=dict(message.headers),
