@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
 from celery import Celery
 from celery.events.event import get_exchange
 from kombu import Connection, Consumer, Queue
@@ -30,10 +29,8 @@ from orakul.errors import BrokerUnavailableError, UnavailableError
 from orakul.events import Event
 from orakul.runners.celery.broker import CONNECT_SECONDS, Broker
 from orakul.runners.celery.translation import SOURCE, OpenTask, Translator
+from orakul.runners.celery.watch_memory import Seen, WatchMemory, running_on_watched
 from orakul.tasks.masking import Masks
-from orakul.tasks.orders import Fleet
-from orakul.tasks.reader import TaskQuery, TaskReader
-from orakul.tasks.status import Status
 from orakul.tasks.task import Task
 
 __all__ = ["Watcher", "running_on_watched", "watch"]
@@ -58,13 +55,6 @@ class _Records(Protocol):
     def record(self, event: Event) -> None:
         """Write an event down."""
         ...
-
-
-class _State(msgspec.Struct, kw_only=True):
-    """What outlives the watcher: how far it has seen, and the tasks that were open then."""
-
-    seen_until: float | None = None
-    tasks: dict[str, OpenTask] = {}
 
 
 def watch(
@@ -94,20 +84,6 @@ def watch(
     watcher.run()
 
 
-def running_on_watched(reader: TaskReader, fleet: Fleet) -> list[Task]:
-    """Return the tasks that the journal has in progress on workers that do not know Orakul."""
-    watched = {worker.worker for worker in fleet.workers() if worker.facts.get("agentless")}
-    found: list[Task] = []
-    query = TaskQuery(status=(Status.IN_PROGRESS,), kind=("celery",), limit=500)
-    while watched:
-        page = reader.tasks(query)
-        found.extend(task for task in page.items if task.worker in watched)
-        if page.next is None:
-            break
-        query = msgspec.structs.replace(query, cursor=page.next)
-    return found
-
-
 class Watcher:
     """One watch over one broker."""
 
@@ -133,10 +109,7 @@ class Watcher:
         self._app = Celery("orakul-watch", broker=broker_url, set_as_current=False)
         self._app.conf.control_exchange = control_exchange
         self._inbox: queue.SimpleQueue[tuple[Any, float] | None] = queue.SimpleQueue()
-        self._state_file: Path | None = None
-        if state_folder is not None:
-            digest = hashlib.sha256(self.shown.encode()).hexdigest()[:12]
-            self._state_file = state_folder / f"watch-{digest}.json"
+        self._memory = WatchMemory(state_folder, self.shown)
         self._seen_until: float | None = None
         self._connected_at: float | None = None
         self._lost = False
@@ -362,31 +335,14 @@ class Watcher:
     # -- what outlives the watcher ----------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        if self._state_file is None:
-            return
-        try:
-            state = msgspec.json.decode(self._state_file.read_bytes(), type=_State)
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.MsgspecError) as error:
-            logger.warning("What the last watch had seen cannot be read: %s", error)
-            return
-        self._seen_until = state.seen_until
-        self._translator.tasks.update(state.tasks)
+        seen = self._memory.load()
+        self._seen_until = seen.until
+        self._translator.tasks.update(seen.tasks)
 
     def _save(self) -> None:
-        if self._state_file is None:
-            return
         with self._lock:
-            state = _State(seen_until=self._seen_until, tasks=dict(self._translator.tasks))
-            content = msgspec.json.encode(state)
-        try:
-            self._state_file.parent.mkdir(parents=True, exist_ok=True)
-            aside = self._state_file.with_suffix(".new")
-            aside.write_bytes(content)
-            aside.replace(self._state_file)
-        except OSError as error:
-            logger.warning("How far was seen cannot be kept: %s", error)
+            seen = Seen(until=self._seen_until, tasks=dict(self._translator.tasks))
+            self._memory.save(seen)
 
 
 def _exists(connection: Connection) -> bool:
