@@ -40,6 +40,7 @@ __all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder",
 log = logging.getLogger("orakul")
 
 _UPKEEP_HOURS = 1.0
+_ORDERS = "repeating standing orders"
 
 
 class Database:
@@ -123,7 +124,7 @@ class Assembly:
         self._begin("finishing interrupted retries", self.control.recover, every=10.0)
         self._begin("dropping what is past its retention", self._forget, every=_UPKEEP_HOURS * 3600)
         if self.runners:
-            self._begin("repeating standing orders", self.control.repeat_orders, every=5.0)
+            self._begin(_ORDERS, self.control.repeat_orders, every=5.0)
 
     def stop(self) -> None:
         """End the background work, ship what the spool still holds, and leave the database."""
@@ -135,6 +136,11 @@ class Assembly:
             self.recorder.close(5.0)
         self.connections.close()
         self.database.close()
+
+    def notices(self) -> dict[str, str]:
+        """Return how it stands with the broker, where one is set: `ok`, or what it said last."""
+        telling = next((chore for chore in self._chores if chore.what == _ORDERS), None)
+        return {} if telling is None else {"broker": telling.trouble or "ok"}
 
     def _forget(self) -> None:
         from orakul.journals.postgres.retention import forget  # noqa: PLC0415 (a product)
@@ -213,7 +219,9 @@ class _Chore(threading.Thread):
 
     def __init__(self, what: str, do: Callable[[], Any], *, every: float, ready: threading.Event | None = None) -> None:
         super().__init__(name=f"orakul {what}", daemon=True)
-        self._what = what
+        self.what = what
+        self.trouble: str | None = None
+        """What went wrong the last time, None where nothing did."""
         self._do = do
         self._every = every
         self._ready = ready
@@ -224,26 +232,25 @@ class _Chore(threading.Thread):
         while self._ready is not None and not self._ready.wait(0.2):
             if self._end.is_set():
                 return
-        said: str | None = None
         pause = 0.0
         while not self._end.wait(pause):
             try:
                 answer = self._do()
             except Exception as error:  # noqa: BLE001 (a chore that fails is tried again)
-                said = self._tell(error, said)
+                self._tell(error)
                 pause = min(max(0.5, pause * 1.5), 15.0) if pause < self._every else self._every
                 continue
-            if said is not None:
-                log.info("%s: works again", self._what)
-            said, pause = None, answer if isinstance(answer, float) else self._every
+            if self.trouble is not None:
+                log.info("%s: works again", self.what)
+            self.trouble, pause = None, answer if isinstance(answer, float) else self._every
 
-    def _tell(self, error: Exception, said: str | None) -> str:
+    def _tell(self, error: Exception) -> None:
         saying = str(error) or type(error).__name__
-        if saying != said:
+        if saying != self.trouble:
             expected = isinstance(error, OrakulError)
             level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
-            log.log(level, "%s: %s; trying again", self._what, saying, exc_info=None if expected else error)
-        return saying
+            log.log(level, "%s: %s; trying again", self.what, saying, exc_info=None if expected else error)
+        self.trouble = saying
 
     def ask_to_stop(self) -> None:
         """Let it end after what it is doing."""

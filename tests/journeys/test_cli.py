@@ -234,6 +234,26 @@ def test_serve_goes_on_trying_where_the_database_is_away(
     assert "Traceback" not in serve.text()
 
 
+def test_serve_without_its_broker_is_ready_and_says_so(
+    make_stack: Callable[..., Stack], own_redis: Callable[[], Any]
+) -> None:
+    broker = own_redis()
+    stack = make_stack(ORAKUL_CELERY_BROKER=broker.url)
+
+    def told() -> str:
+        answer = httpx2.get(f"{stack.url}/readyz", timeout=10)
+        assert answer.status_code == 200
+        return str(answer.json()["checks"]["broker"])
+
+    wait_for(lambda: told() == "ok", "the broker to be well", 20)
+    broker.stop()
+    wait_for(lambda: str(broker.port) in told(), "its absence to be told", 30)
+    assert "repeating standing orders" in stack.serve.text()
+    broker.start()
+    wait_for(lambda: told() == "ok", "the broker to be well again", 40)
+    assert "works again" in stack.serve.text()
+
+
 def test_serve_names_a_taken_port(run: Run, stack: Stack) -> None:
     said = run("serve", "--port", str(stack.port), ORAKUL_DATABASE_URL=stack.database_url)
     assert said.returncode == 2

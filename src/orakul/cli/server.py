@@ -110,6 +110,7 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,
         facts=lambda: _stream_facts(hub),
+        notices=assembly.notices,
     )
     return create_app(parts), hub
 

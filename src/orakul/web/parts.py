@@ -149,6 +149,8 @@ class WebSettings:
 class Parts:
     """The parts, joined. `probes` are asked by `/readyz`: each raises where what it names does not answer.
 
+    `notices` are told there beside: what is amiss and yet keeps nobody from reading, such as a broker that is away.
+
     `start` runs before the first request and must not wait for what may be away; `stop` runs after the last.
     """
 
@@ -163,3 +165,4 @@ class Parts:
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None
     facts: Callable[[], Mapping[str, float]] | None = None
+    notices: Callable[[], Mapping[str, str]] | None = None

@@ -37,10 +37,13 @@ async def healthz() -> Response:
     operation_id="readyz",
     responses=answers(views.Readiness, "The database and the feed answer.", 503),
 )
-def readyz(readiness: TheReadiness) -> Response:
-    """Ask the database and the feed; say what does not answer, and since when."""
+def readyz(readiness: TheReadiness, parts: TheParts) -> Response:
+    """Ask the database and the feed; say what does not answer, and since when.
+
+    A broker that is away is told among the checks, and leaves it ready: all can be read, and orders are kept.
+    """
     troubles = readiness.troubles()
-    checks = dict.fromkeys(readiness.names, "ok")
+    checks = dict.fromkeys(readiness.names, "ok") | dict(parts.notices() if parts.notices else {})
     if not troubles:
         return JsonResponse(views.Readiness(status="ready", checks=checks))
     checks.update({trouble.name: trouble.said for trouble in troubles})
