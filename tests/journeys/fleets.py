@@ -17,7 +17,7 @@ from typing import Any
 from servers import Process, wait_for
 
 from orakul.errors import TaskNotFoundError
-from orakul.journals.postgres import PostgresReader
+from orakul.journals.postgres import PostgresOrders, PostgresReader
 from orakul.tasks import Change, Status, Task
 from orakul.tasks.status import FINAL
 
@@ -32,6 +32,7 @@ class Fleet:
         self.app = app
         self.queue = f"q-{uuid.uuid4().hex[:8]}"
         self.reader = PostgresReader(database_url)
+        self.orders = PostgresOrders(database_url)
         self.data = folder / "data"
         self.workers: list[Process] = []
         self._publisher: subprocess.Popen[str] | None = None

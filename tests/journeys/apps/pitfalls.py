@@ -15,11 +15,12 @@ from celery import Celery, Task, chord, group
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_task_logger
 
+from orakul import as_user
 from orakul.runners.celery import install
 
 app = Celery("pitfalls", broker=os.environ["APP_BROKER"], backend=os.environ.get("APP_BACKEND"))
 app.conf.update(
-    accept_content=["json", "pickle", "yaml", "rot"],
+    accept_content=["json", "pickle", "rot"],
     broker_connection_retry_on_startup=True,
     task_default_queue=os.environ.get("APP_QUEUE", "pitfalls"),
     worker_prefetch_multiplier=int(os.environ.get("APP_PREFETCH", "4")),
@@ -204,3 +205,24 @@ def breaks_celery():
 @app.task(ignore_result=True)
 def no_result():
     return "unseen"
+
+
+@app.task(acks_late=True)
+def nap_late(seconds):
+    return nap(seconds)
+
+
+@app.task(bind=True, max_retries=1)
+def retry_for(self, user):
+    """Retry once; publish a child for somebody else."""
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+    with as_user(user):
+        return add.delay(1, 1).id
+
+
+if os.environ.get("APP_HIDDEN"):  # a task that only workers know, published by name
+
+    @app.task
+    def hidden(name, password):
+        return len(password)
