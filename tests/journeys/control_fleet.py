@@ -52,13 +52,13 @@ class ControlFleet:
         return Control(self.journal, self.reader, self.orders, {"celery": runner})
 
     def worker(
-        self, pool: str = "prefork", *, queues: str = "celery", concurrency: int = 1, more: tuple[str, ...] = ()
+        self, pool: str = "prefork", *, queues: str = "celery", concurrency: int = 1, name: str | None = None
     ) -> Process:
         """Start a worker and wait until it is ready."""
-        name = f"w{uuid.uuid4().hex[:6]}@test"
-        log = self._log / f"{name}.log"
+        name = name or f"w{uuid.uuid4().hex[:6]}@test"
+        log = self._log / f"{name}-{uuid.uuid4().hex[:6]}.log"
         command = [sys.executable, "-m", "celery", "-A", "control_app", "worker", "-P", pool, "-c", str(concurrency)]
-        command += ["-n", name, "-Q", queues, "-l", "INFO", "--without-gossip", "--without-mingle", *more]
+        command += ["-n", name, "-Q", queues, "-l", "INFO", "--without-gossip", "--without-mingle"]
         process = self._spawn(command, env=self.env, log=log, cwd=HERE)
         process.name = name
         wait_for(lambda: f"{name} ready" in process.text() or not process.alive, "the worker", timeout=60)

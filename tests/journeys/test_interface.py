@@ -190,4 +190,5 @@ def test_view_is_in_the_address(bureau: Stack, page: Page) -> None:
     expect(detail).to_contain_text(one)
     stored: Any = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "eyJ" not in stored
+    page.wait_for_timeout(200)
     page.console_errors.clear()  # type: ignore[attr-defined]  # the browser reports each 401 that it was given

@@ -48,6 +48,7 @@ def test_an_ordinary_user_sees_their_own(stack: Stack, journal: PostgresJournal,
     journal.append([*told("theirs-live", user="8"), *told("mine-live")])
     expect(page.locator('[data-task="mine-live"]')).to_be_visible(timeout=15_000)
     expect(page.locator("[data-task]")).to_have_count(2)
+    page.wait_for_timeout(200)
     page.console_errors.clear()  # type: ignore[attr-defined]  # the browser reports the 404 that it was given
 
 
@@ -138,6 +139,7 @@ def test_axe_finds_nothing(stack: Stack, journal: PostgresJournal, page: Page, t
     page.set_viewport_size({"width": 390, "height": 800})
     page.locator(".detail-back").wait_for()
     _no_violations(page, "phone")
+    page.wait_for_timeout(200)
     page.console_errors.clear()  # type: ignore[attr-defined]  # the browser reports the 401 before the sign-in
 
 

@@ -94,4 +94,5 @@ def test_commands_by_keys_and_errors_in_words(stack: Stack, page: Page) -> None:
     expect(detail).to_have_count(0)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.wait_for_timeout(200)
     page.console_errors.clear()  # type: ignore[attr-defined]  # the browser reports the request that was cut off

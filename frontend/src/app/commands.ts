@@ -71,7 +71,7 @@ export function useCommands() {
         title: queue === null ? t`Pause all queues?` : t`Pause the queue “${queue}”?`,
         text: t`What runs now is finished; what waits stays waiting until the queue is resumed.`,
         action: queue === null ? t`Pause all queues` : t`Pause the queue`,
-        danger: true,
+        danger: queue === null,
       });
       if (yes) await order(queue, "pause");
     },
