@@ -105,7 +105,9 @@ def page_statement(query: TaskQuery, cursor: Cursor | None, *, missing: bool, li
     if missing:
         columns = columns[1:]
     direction = " DESC" if descending else ""
-    order = ", ".join(f"{name}{direction}" for name in columns)
+    # As the indexes have it: see the migration that makes them.
+    named = columns if column == "task_id" else (*columns[:-1], 'task_id COLLATE "POSIX"')
+    order = ", ".join(f"{name}{direction}" for name in named)
     fixed, fixed_values = _filters(query)
     if missing:
         fixed.append(f"{column} IS NULL")
@@ -113,7 +115,7 @@ def page_statement(query: TaskQuery, cursor: Cursor | None, *, missing: bool, li
         fixed.append(f"{column} IS NOT NULL")
     if cursor is not None:
         marks = ", ".join("%s::timestamptz" if name in _TIMES else "%s" for name in columns)
-        fixed.append(f"({', '.join(columns)}) {'<' if descending else '>'} ({marks})")
+        fixed.append(f"({', '.join(named)}) {'<' if descending else '>'} ({marks})")
         fixed_values.extend(cursor.values[1:] if missing else cursor.values)
     branches = [
         _select([*fixed, *conditions], [*fixed_values, *values], order, limit)
@@ -123,7 +125,8 @@ def page_statement(query: TaskQuery, cursor: Cursor | None, *, missing: bool, li
         return branches[0]
     # Several wanted values of one column, each read in order from its own place in the index, and merged.
     union = " UNION ALL ".join(f"({branch.text})" for branch in branches)
-    text = f"SELECT * FROM ({union}) AS branches ORDER BY {order} LIMIT {limit}"  # noqa: S608 (made here)
+    merged = ", ".join(f"{name}{direction}" for name in columns)
+    text = f"SELECT * FROM ({union}) AS branches ORDER BY {merged} LIMIT {limit}"  # noqa: S608 (made here)
     return Statement(text, [value for branch in branches for value in branch.values])
 
 

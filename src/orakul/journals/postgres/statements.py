@@ -125,7 +125,7 @@ SELECT name FROM seen WHERE name <> '' LIMIT %s
 # The names of an owner's latest tasks.
 NAMES_OF_OWNER = f"""
 SELECT DISTINCT name
-FROM (SELECT name FROM {SCHEMA}.tasks WHERE user_id = %s ORDER BY created_at DESC, task_id DESC LIMIT 5000) AS latest
+FROM (SELECT name FROM {SCHEMA}.tasks WHERE user_id = %s ORDER BY created_at DESC LIMIT 5000) AS latest
 WHERE name >= %s AND name < %s AND name <> '' ORDER BY name LIMIT %s
 """
 

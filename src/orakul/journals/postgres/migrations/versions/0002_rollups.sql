@@ -66,8 +66,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 ALTER TABLE orakul.tasks ADD COLUMN error_key bigint GENERATED ALWAYS AS
     (orakul.error_key(status, error_type, error_place, coalesce(error_message, ''))) STORED;
-CREATE INDEX tasks_error ON orakul.tasks (error_key, created_at, task_id) WHERE error_key IS NOT NULL;
-CREATE INDEX tasks_worker ON orakul.tasks (worker, created_at, task_id) WHERE worker IS NOT NULL;
+CREATE INDEX tasks_error ON orakul.tasks (error_key, created_at, task_id COLLATE "POSIX") WHERE error_key IS NOT NULL;
+CREATE INDEX tasks_worker ON orakul.tasks (worker, created_at, task_id COLLATE "POSIX") WHERE worker IS NOT NULL;
 
 -- Questions that people keep: theirs, or for all to see.
 CREATE TABLE orakul.saved_views (
