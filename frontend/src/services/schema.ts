@@ -412,6 +412,8 @@ export interface paths {
         /**
          * Ready
          * @description Ask the database and the feed; say what does not answer, and since when.
+         *
+         *     A broker that is away is told among the checks, and leaves it ready: all can be read, and orders are kept.
          */
         get: operations["readyz"];
         put?: never;
