@@ -62,11 +62,9 @@ class OperationContext:
         if here is None:
             return {}
         trace, span, context = here
-        return {
-            "trace": ids.trace(trace),
-            "span": f"{span:016x}",
-            "facts": context.facts if context is not None else {},
-        }
+        facts = context.facts.items() if context is not None else ()
+        plain = {name: value for name, value in facts if isinstance(value, str | int | float | bool)}
+        return {"trace": ids.trace(trace), "span": f"{span:016x}", "facts": plain}
 
     @staticmethod
     @contextmanager

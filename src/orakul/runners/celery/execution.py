@@ -9,6 +9,7 @@ from celery import states
 from orakul.events import Event, current_user
 from orakul.events.context import enter_user, leave_user
 from orakul.runners.celery.failures import error_of
+from orakul.runners.celery.flows import OPERATION, begin_flow, end_flow
 from orakul.runners.celery.headers import USER, attempt_of, parent_of, put, queue_of, run_of, trace_of
 from orakul.runners.celery.originals import original_in_frame, seal_original
 from orakul.runners.celery.parts import RESULT_LIMITS, Parts, quiet
@@ -60,6 +61,7 @@ class ExecutionSide:
         enter(run)
         if run.user is not None:
             run.user_token = enter_user(run.user)
+        run.flow = begin_flow(facts.get(OPERATION), task_id, run.user)
         self._parts.emit("task.in_progress", task_id, data, user=run.user, trace_id=run.trace_id, before=original)
 
     def _original(self, run: Run, queue: str | None) -> Event | None:
@@ -100,6 +102,7 @@ class ExecutionSide:
             if not run.ended:
                 self._end_otherwise(run, task, retval, state)
         finally:
+            end_flow(run.flow)
             if run.user_token is not None:
                 leave_user(run.user_token)
             leave(run)

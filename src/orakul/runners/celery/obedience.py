@@ -2,6 +2,10 @@
 
 A worker reads the standing orders when it starts, before it consumes, and again every few seconds; broadcasts only
 make them prompt. All that touches the consumer happens in the consumer's own thread.
+
+A paused queue is not consumed, and what a prefork worker has taken from it and not begun goes back to the broker. What
+runs goes on. The pools without an event loop (threads, gevent) hear a pause within two seconds, as they look at the
+broker that long at a time, and keep what they have taken.
 """
 
 import logging
@@ -181,11 +185,30 @@ class Obedience:
                 logger.warning("Queue %s is paused", queue)
                 consumer.cancel_task_queue(queue)
                 self._held.add(queue)
+                self._give_back(queue)
         for queue in sorted(self._held.difference(paused)):
             logger.warning("Queue %s is resumed", queue)
             consumer.add_task_queue(queue)
             self._held.discard(queue)
         self._stop_running()
+
+    def _give_back(self, queue: str) -> None:
+        """Return to the broker what this worker has taken from the queue and not begun.
+
+        In prefork, where it waits in the main process. What threads and greenlets have been given cannot be taken from
+        them, and still runs; so does what waits for its time (`eta`).
+        """
+        if self.pool != "prefork":
+            return
+        for request in list(state.reserved_requests):
+            delivery = request.delivery_info
+            begun = request in state.active_requests or request._apply_result is not None  # noqa: SLF001 (Celery's own)
+            taken_from = names.queue_of(request.request_dict, delivery.get("exchange"), delivery.get("routing_key"))
+            if begun or request.acknowledged or taken_from != queue:
+                continue
+            request._already_revoked = True  # noqa: SLF001 (so that the pool is not given it)
+            request.reject(requeue=True)
+            state.task_ready(request)
 
     def _paused_here(self) -> list[str]:
         paused = self._paused

@@ -11,6 +11,7 @@ from threading import local
 from typing import Any
 
 from orakul.events import current_user
+from orakul.runners.celery.flows import OPERATION, flow_here
 from orakul.runners.celery.headers import (
     ATTEMPT,
     QUEUE,
@@ -67,6 +68,9 @@ class PublisherSide:
                 headers[USER] = user
             else:
                 headers.pop(USER, None)
+        flow = flow_here()
+        if flow is not None:
+            headers[OPERATION] = flow
         queue = _declared(declare) or (routing_key if not exchange else None)
         if queue is not None and queue != routing_key:
             headers[QUEUE] = queue

@@ -18,6 +18,7 @@ class Run:
         "cancel_requested",
         "characters",
         "ended",
+        "flow",
         "followed",
         "lines",
         "name",
@@ -48,6 +49,7 @@ class Run:
         self.characters = 0
         self.token: Token[Run | None] | None = None
         self.user_token: Token[str | None] | None = None
+        self.flow: Any = None
 
 
 running: dict[str, Run] = {}
