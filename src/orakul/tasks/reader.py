@@ -16,17 +16,22 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One page of a list; `next` is the cursor of the page after it, or None at the end."""
+    """One page of a list; `next` is the cursor of the page after it, or None at the end.
+
+    `partial`: the time ran out, and only the latest of what was asked for was looked at.
+    """
 
     items: list[T]
     next: str | None = None
+    partial: bool = False
 
 
 class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What a list of tasks is asked for. Empty fields do not filter.
 
     `search` finds by task id (a prefix will do). `name` and `user` match exactly, or by prefix where they end in
-    `*`. `owner` is a
+    `*`. `since` and `until` bound the creation: from `since` on, before `until`. `text` finds words, or their
+    beginnings, in arguments and errors. `error` is the key of a group of errors. `owner` is a
     bound, not a wish: with it set, only that user's tasks exist. `sort` is one of `task_id`, `name`, `status`,
     `user_id`,
     `kind`, `queue`, `created_at`, `started_at`, `finished_at`, with `-` in front for descending. `limit` is 1 to 500.
@@ -37,7 +42,12 @@ class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     kind: Sequence[str] = ()
     queue: Sequence[str] = ()
+    worker: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str | None = None
     search: str | None = None
+    text: str | None = None
     sort: str = "-created_at"
     cursor: str | None = None
     limit: int = 50

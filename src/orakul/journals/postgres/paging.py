@@ -21,7 +21,17 @@ from orakul.tasks.reader import TaskQuery
 from orakul.tasks.status import Status
 from orakul.tasks.storable import key_text, short_text
 
-__all__ = ["SORTS", "Cursor", "Statement", "after", "check", "cursor_of", "page_statement", "upper_bound"]
+__all__ = [
+    "SORTS",
+    "Cursor",
+    "Statement",
+    "after",
+    "check",
+    "conditions",
+    "cursor_of",
+    "page_statement",
+    "upper_bound",
+]
 
 MAX_LIMIT = 500
 _MOST_BRANCHES = 12
@@ -167,9 +177,41 @@ def _filters(query: TaskQuery) -> tuple[list[str], list[Any]]:
             add(f"{column} >= %s AND {column} < %s", prefix, upper_bound(prefix))
         else:
             add(f"{column} = %s", clean(wanted))
+    times = _times(query)
+    for condition, value in times:
+        add(condition, value)
+    if query.error:
+        add("error_key = %s", _error_key(query.error))
+    if query.text:
+        # The times are said here too: the words have an index by time of their own.
+        where = " AND ".join(["words @@ %s::tsquery", *(condition for condition, _ in times)])
+        inner = f"SELECT task_id FROM {SCHEMA}.task_words WHERE {where}"  # noqa: S608 (made here)
+        add(f"task_id IN ({inner})", query.text, *(value for _, value in times))  # a tsquery: see `finding`
     if query.search and (begin := key_text(query.search.strip())):
         add("task_id >= %s AND task_id < %s", begin, upper_bound(begin))
     return conditions, values
+
+
+def _times(query: TaskQuery) -> list[tuple[str, datetime]]:
+    bounds = (("created_at >= %s", query.since), ("created_at < %s", query.until))
+    return [(condition, moment) for condition, moment in bounds if moment is not None]
+
+
+def _error_key(key: str) -> int:
+    try:
+        number = int(key, 16)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 64:
+        raise InvalidQueryError("`error` is the key of a group of errors: 16 hexadecimal digits, from /api/errors")
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def conditions(query: TaskQuery) -> tuple[str, list[Any]]:
+    """Return all filters of the query as one condition on tasks, with what it takes."""
+    found, values = _filters(query)
+    ((choices, chosen),) = _choices(query, spread=False)
+    return " AND ".join([*found, *choices]) or "true", [*values, *chosen]
 
 
 def _choices(query: TaskQuery, *, spread: bool) -> list[tuple[list[str], list[Any]]]:
@@ -178,7 +220,7 @@ def _choices(query: TaskQuery, *, spread: bool) -> list[tuple[list[str], list[An
     statuses = {Status(status).value for status in query.status}
     if statuses and len(statuses) < len(Status):
         wanted["status"] = sorted(statuses)
-    for column, given in (("kind", query.kind), ("queue", query.queue)):
+    for column, given in (("kind", query.kind), ("queue", query.queue), ("worker", query.worker)):
         if given:
             wanted[column] = sorted({short_text(value) or "" for value in given})
     if not wanted:

@@ -45,7 +45,7 @@ SELECT date_bin(make_interval(secs => %(step)s), p.moment, %(origin)s), t.name, 
        width_bucket(p.milliseconds, {schema}.durations()) AS slot, count(*), sum(p.milliseconds) * 1000
 FROM (
     SELECT * FROM {schema}.tasks WHERE user_id = %(owner)s AND created_at >= %(from)s AND created_at < %(to)s{filters}
-    ORDER BY created_at DESC, task_id DESC LIMIT {most}
+    ORDER BY created_at DESC LIMIT {most}
 ) AS t CROSS JOIN LATERAL (VALUES
     ('pending', created_at, NULL::double precision),
     ('in_progress', started_at, CASE WHEN attempt = 1 AND run = 0

@@ -1,0 +1,182 @@
+"""Answers that keep to a time: lists, counts and groups of errors, of the latest tasks only where time runs out.
+
+A filter that hardly anything fits may have to look at everything. It gets its time, then the same is asked of the last
+day, then of the last hour: the answer says that it is partial.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import errors
+
+from orakul.errors import InvalidQueryError
+from orakul.journals.postgres import statements as sql
+from orakul.journals.postgres.bounded import count_statement, failures_statement, groups_statement
+from orakul.journals.postgres.connection import Connections
+from orakul.journals.postgres.paging import Cursor, Statement, after, check, cursor_of, page_statement
+from orakul.journals.postgres.rows import task_from
+from orakul.tasks.reader import Page, TaskQuery
+from orakul.tasks.room import Count, Counts, ErrorGroup, ErrorGroups
+from orakul.tasks.status import Status
+from orakul.tasks.storable import short_text
+from orakul.tasks.task import Task
+
+__all__ = ["find", "find_counts", "find_errors"]
+
+MOST_COUNTED = 10_000
+_MOST_FAILURES = 20_000
+# What the whole gets, and what the last day and the last hour get after it, in milliseconds.
+_PAGE_TIMES = ((1_000, None), (300, timedelta(days=1)), (200, timedelta(hours=1)))
+_COUNT_TIMES = ((300, None), (80, timedelta(hours=1)))
+_GROUP_TIMES = ((900, None),)
+_FAILURE_TIMES = ((700, None), (250, timedelta(hours=1)))
+_WORDS = "SELECT string_agg(quote_literal(lexeme) || ':*', ' & ') FROM unnest(to_tsvector('simple', %s))"
+Times = Sequence[tuple[int, timedelta | None]]
+
+
+def find(connections: Connections, query: TaskQuery) -> Page[Task]:
+    """Return one page of tasks."""
+    check(query)
+    cursor = after(query)
+    if not _filtered(query):
+        return _page(connections, query, cursor, None)
+    query = _with_words(connections, query)
+    for milliseconds, asked, narrowed in _tries(query, _PAGE_TIMES, cursor):
+        try:
+            page = _page(connections, asked, cursor, milliseconds)
+        except errors.QueryCanceled:
+            continue
+        if not narrowed:
+            return page
+        following = page.next
+        if following is None and page.items and query.sort == "-created_at":
+            following = _cursor(query.sort, page.items[-1])  # older ones were not looked at
+        return msgspec.structs.replace(page, next=following, partial=True)
+    return Page(items=[], partial=True)
+
+
+def find_counts(connections: Connections, query: TaskQuery) -> Counts:
+    """Return how many tasks of each status the other filters leave."""
+    query = _with_words(connections, msgspec.structs.replace(query, status=(), cursor=None))
+    items = [_count(connections, query, status) for status in Status]
+    return Counts(items=items, partial=any(item.partial for item in items))
+
+
+def find_errors(connections: Connections, query: TaskQuery) -> ErrorGroups:
+    """Return the failures in groups: group by group, or where that takes too long, out of the latest 20,000."""
+    query = _with_words(connections, msgspec.structs.replace(query, status=(), cursor=None))
+    if query.owner is None and not query.user:
+        for milliseconds, asked, _ in _tries(query, _GROUP_TIMES):
+            try:
+                rows = _rows(connections, groups_statement(asked, MOST_COUNTED + 1), milliseconds)
+            except errors.QueryCanceled:
+                break
+            return ErrorGroups(items=_groups(rows, query.limit), partial=False)
+    for milliseconds, asked, narrowed in _tries(query, _FAILURE_TIMES):
+        try:
+            rows = _rows(connections, failures_statement(asked, _MOST_FAILURES), milliseconds)
+        except errors.QueryCanceled:
+            continue
+        partial = narrowed or sum(row[4] for row in rows) >= _MOST_FAILURES
+        return ErrorGroups(items=_groups(rows, query.limit), partial=partial)
+    return ErrorGroups(items=[], partial=True)
+
+
+def _page(connections: Connections, query: TaskQuery, cursor: Cursor | None, milliseconds: int | None) -> Page[Task]:
+    column, _ = check(query)
+    rows: list[tuple[Any, ...]] = []
+    wanted = query.limit + 1
+    in_missing = cursor is not None and cursor.values[0] is None
+    if not in_missing:
+        rows = _rows(connections, page_statement(query, cursor, missing=False, limit=wanted), milliseconds)
+    if len(rows) < wanted and column in {"started_at", "finished_at", "user_id", "queue"}:
+        start = cursor if in_missing else None
+        statement = page_statement(query, start, missing=True, limit=wanted - len(rows))
+        rows += _rows(connections, statement, milliseconds)
+    tasks = [task_from(row) for row in rows[: query.limit]]
+    return Page(items=tasks, next=_cursor(query.sort, tasks[-1]) if len(rows) > query.limit else None)
+
+
+def _cursor(sort: str, last: Task) -> str:
+    return cursor_of(sort, {name: getattr(last, name) for name in sql.SORTED})
+
+
+def _count(connections: Connections, query: TaskQuery, status: Status) -> Count:
+    for milliseconds, asked, narrowed in _tries(query, _COUNT_TIMES):
+        try:
+            rows = _rows(connections, count_statement(asked, status, MOST_COUNTED + 1), milliseconds)
+        except errors.QueryCanceled:
+            continue
+        count = rows[0][0]
+        return Count(status=status, count=min(count, MOST_COUNTED), capped=count > MOST_COUNTED, partial=narrowed)
+    return Count(status=status, count=0, capped=False, partial=True)
+
+
+def _groups(rows: Sequence[tuple[Any, ...]], limit: int) -> list[ErrorGroup]:
+    groups = [
+        ErrorGroup(
+            key=f"{key & (1 << 64) - 1:016x}",
+            type=kind,
+            place=place,
+            message=None if message is None else message[:2_000],
+            count=min(count, MOST_COUNTED),
+            capped=count > MOST_COUNTED,
+            first_seen=first_seen.astimezone(UTC),
+            last_seen=last_seen.astimezone(UTC),
+            names=sorted(names),
+            task_id=task_id,
+        )
+        for key, kind, place, message, count, first_seen, last_seen, names, task_id in rows
+        if count
+    ]
+    return sorted(groups, key=lambda group: group.last_seen, reverse=True)[:limit]
+
+
+def _filtered(query: TaskQuery) -> bool:
+    plain = TaskQuery(sort=query.sort, cursor=query.cursor, limit=query.limit, owner=query.owner)
+    return query != plain
+
+
+def _with_words(connections: Connections, query: TaskQuery) -> TaskQuery:
+    """Return the query with the words of its text as what PostgreSQL searches by: all of them, each a beginning."""
+    if query.text is None:
+        return query
+    values = [short_text(query.text)]
+    words = _rows(connections, Statement(_WORDS, values), None)[0][0]
+    if words is None:
+        raise InvalidQueryError("`text` has no word in it that could be searched for")
+    return msgspec.structs.replace(query, text=words)
+
+
+def _tries(query: TaskQuery, times: Times, cursor: Cursor | None = None) -> Iterator[tuple[int, TaskQuery, bool]]:
+    """Yield how long to try, what, and whether it is narrowed to the latest of what was asked for."""
+    newest = query.until or datetime.now(UTC)
+    if cursor is not None and query.sort == "-created_at" and cursor.values[0] is not None:
+        newest = min(newest, datetime.fromisoformat(cursor.values[0]))
+    for milliseconds, window in times:
+        if window is None:
+            yield milliseconds, query, False
+        elif query.since is None or query.since < newest - window:
+            yield milliseconds, msgspec.structs.replace(query, since=newest - window), True
+
+
+def _rows(connections: Connections, statement: Statement, milliseconds: int | None) -> list[tuple[Any, ...]]:
+    """Run a statement; where a time is given, QueryCanceled is raised when it is over."""
+
+    def read(connection: psycopg.Connection) -> list[tuple[Any, ...]] | errors.QueryCanceled:
+        if milliseconds is None:
+            return connection.execute(statement.text, statement.values or None).fetchall()
+        try:
+            with connection.transaction():
+                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+                return connection.execute(statement.text, statement.values or None).fetchall()
+        except errors.QueryCanceled as late:
+            return late  # not an outage: the caller asks for less
+
+    found = connections.run("read", read)
+    if isinstance(found, errors.QueryCanceled):
+        raise found
+    return found
