@@ -56,6 +56,28 @@ def test_a_paused_queue_waits_and_others_go_on(fleet: ControlFleet, pool: str) -
     assert authors == ["ann", "bob"]
 
 
+def test_what_a_worker_has_taken_and_not_begun_goes_back_when_its_queue_is_paused(fleet: ControlFleet) -> None:
+    worker = fleet.worker(queues="celery,side")
+    running = fleet.send("slow", "running", 4)
+    fleet.wait(running, Status.IN_PROGRESS)
+    taken = [fleet.send("quick", f"taken{n}") for n in range(3)]
+    aside = fleet.send("quick", "aside", queue="side")
+    for task_id in [*taken, aside][:3]:
+        fleet.wait(task_id, Status.PENDING)
+    fleet.control.pause("celery", author="ann")
+    fleet.wait(running, Status.COMPLETED)
+    fleet.wait(aside, Status.COMPLETED)
+    time.sleep(1)
+    assert [fleet.noted(f"taken{n}") for n in range(3)] == [[], [], []]
+    # They are the broker's again: another worker, or the same later, runs each once.
+    fleet.control.resume("celery", author="ann")
+    for n, task_id in enumerate(taken):
+        fleet.wait(task_id, Status.COMPLETED, timeout=20)
+        assert fleet.noted(f"taken{n}") == ["ran"]
+    fleet.wait(fleet.send("quick", "after"), Status.COMPLETED)
+    assert worker.alive
+
+
 def test_all_queues_are_paused_and_resumed_at_once(redis_fleet: ControlFleet) -> None:
     fleet = redis_fleet
     fleet.control.pause("side", author="ann")
