@@ -6,7 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from orakul.events import Event
+from orakul.journals.postgres import PostgresJournal, append
 from orakul.journals.postgres import statements as sql
+from orakul.journals.postgres.batch import Batch
 from orakul.journals.postgres.paging import SORTS, cursor_of, page_statement
 from orakul.journals.postgres.rows import LIST_COLUMNS, task_from
 from orakul.tasks.reader import TaskQuery
@@ -86,6 +89,10 @@ def _cursor(query: TaskQuery) -> Any:
     return after(query)
 
 
+_IN_ORDER = {
+    *("Limit", "Index Scan", "Append", "Merge Append", "Subquery Scan", "Result"),
+    *("Sort", "Incremental Sort"),  # of one page a branch at most, or within one moment
+}
 _FAILED = (Status.FAILED,)
 _PAGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"status": _FAILED}, {"tasks_status"}),
@@ -108,10 +115,40 @@ def test_a_filtered_page_is_read_in_order_from_an_index(filled: psycopg.Connecti
     plan = explained(filled, text, values)
     assert indexes(plan) <= expected
     assert indexes(plan)
-    assert kinds(plan) <= {"Limit", "Index Scan", "Append", "Subquery Scan", "Result", "Sort"}
+    assert kinds(plan) <= _IN_ORDER
     if "Sort" in kinds(plan):
         sorted_rows = [node["Plan Rows"] for node in plan if node["Node Type"] == "Sort"]
         assert max(sorted_rows) <= 51 * len(Status)
+
+
+@pytest.mark.parametrize("vacuumed", [False, True], ids=["new", "vacuumed"])
+def test_appends_look_up_by_key_also_where_their_plan_was_made_while_all_was_empty(
+    database_url: str, *, vacuumed: bool
+) -> None:
+    """What a plan of those days must not do is read all of a table that has filled since: counted by rows fetched."""
+    tables = "orakul.tasks, orakul.messages, orakul.cancellations, orakul.events"
+    fetched = "SELECT sum(idx_tup_fetch + seq_tup_read) FROM pg_stat_xact_user_tables WHERE schemaname = 'orakul'"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        if vacuumed:
+            connection.execute(f"VACUUM ANALYZE {tables}")  # type: ignore[arg-type]
+    journal = PostgresJournal(database_url)
+    journal.append([Event(event_type="task.completed", task_id="first")])  # makes the plan, and keeps it
+    for part in range(10):
+        pending = [Event(event_type="task.pending", task_id=f"t{part}-{number}") for number in range(100)]
+        sealed = [Event(event_type="task.message", task_id=event.task_id, data={"sealed": ""}) for event in pending]
+        journal.append([*pending, *sealed])
+
+    def count(connection: psycopg.Connection) -> int:
+        batch = Batch([Event(event_type="task.completed", task_id=f"t5-{number}") for number in range(5)])
+        with connection.transaction():
+            before = connection.execute(fetched).fetchone()
+            append._call(connection, batch.parameters())
+            after = connection.execute(fetched).fetchone()
+        assert before is not None
+        assert after is not None
+        return int(after[0] - before[0])
+
+    assert 0 < journal.connections.run("write", count) < 100
 
 
 @pytest.mark.parametrize(

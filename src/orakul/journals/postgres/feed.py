@@ -38,7 +38,8 @@ _LOG_WIDTH = 4
 # A few new rows are looked up one by one, whatever the statistics say; so one plan is right for all.
 _PLAN_ONCE = """
 SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
-    ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) AS settings (name, value)
+    ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('enable_material', 'off'), ('enable_bitmapscan', 'off'),
+    ('enable_memoize', 'off')) AS settings (name, value)
 """
 
 

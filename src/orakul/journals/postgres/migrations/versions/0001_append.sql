@@ -19,9 +19,10 @@ CREATE OR REPLACE FUNCTION orakul.append(
     t_arguments json[], t_result json[],
     others jsonb
 ) RETURNS bigint LANGUAGE plpgsql
--- The plan is made once a session and kept: a few rows joined to big tables by their keys, whatever the statistics say.
+-- The plan is made once a session and kept: a few rows joined to big tables by their keys, whatever the statistics say,
+-- and also where they say that the tables are empty.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET jit = off SET search_path = orakul, pg_catalog SET timezone = 'UTC' AS $$
+SET enable_material = off SET enable_bitmapscan = off SET enable_memoize = off SET jit = off SET search_path = orakul, pg_catalog SET timezone = 'UTC' AS $$
 DECLARE
     last bigint;
     oldest timestamptz;
@@ -143,8 +144,8 @@ BEGIN
             excluded.outcome, excluded.error_type, excluded.error_message, excluded.error_place,
             excluded.error_traceback, excluded.progress_event, excluded.progress, excluded.arguments, excluded.result)
     ), done_messages AS (
-        DELETE FROM orakul.messages m USING merged g
-        WHERE m.task_id = g.task_id AND g.status = 'completed'
+        DELETE FROM orakul.messages
+        WHERE task_id = ANY (ARRAY(SELECT task_id FROM merged WHERE status = 'completed'))
     ), done_cancellations AS (
         DELETE FROM orakul.cancellations c USING merged g
         WHERE c.task_id = g.task_id AND orakul.order_is_done(c.attempt, g.shown_era, g.status, g.rank::smallint,
