@@ -8,7 +8,7 @@ import io
 import os
 import random
 import time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from celery import Celery
@@ -19,7 +19,7 @@ from celery.utils.log import get_task_logger
 from orakul.cli.demo.children import end_with_parent
 from orakul.runners import celery as orakul_celery
 
-log = get_task_logger(__name__)
+log = get_task_logger("bookshop")  # not one of Orakul's own loggers, whose lines are no task's
 
 BROKER = os.environ.get("ORAKUL_CELERY_BROKER", "redis://127.0.0.1:6379/0")
 
@@ -166,7 +166,10 @@ def import_prices(supplier: str, text: str) -> dict[str, Any]:
 
 
 def _price(row: dict[str, str]) -> Decimal:
-    price = Decimal(row["price"])
+    try:
+        price = Decimal(row["price"])
+    except InvalidOperation as error:
+        raise ValueError(f"ISBN {row['isbn']}: {row['price']!r} is no price") from error
     if price <= 0:
         raise ValueError(f"ISBN {row['isbn']}: a price of {price} makes no sense")
     return price
