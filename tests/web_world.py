@@ -18,7 +18,14 @@ import httpx2
 from argon2 import PasswordHasher
 
 from orakul.events import Event
-from orakul.journals.postgres import Connections, PostgresAccounts, PostgresJournal, PostgresOrders, PostgresReader
+from orakul.journals.postgres import (
+    Connections,
+    PostgresAccounts,
+    PostgresAudit,
+    PostgresJournal,
+    PostgresOrders,
+    PostgresReader,
+)
 from orakul.tasks import Cancellation, Task
 from orakul.tasks.control import Control
 from orakul.web.app import create_app
@@ -143,6 +150,7 @@ class World:
             fleet=orders,
             accounts=accounts,
             stream=Stream(),
+            audit=PostgresAudit(connections),
         )
         world = cls(parts, journal, accounts, runner, connections)
         world.tokens = good_tokens()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Connections,
         EmbeddedPostgres,
         PostgresAccounts,
+        PostgresAudit,
         PostgresFeed,
         PostgresJournal,
         PostgresOrders,
@@ -95,6 +96,7 @@ class Assembly:
     orders: "PostgresOrders"
     accounts: "PostgresAccounts"
     feed: "PostgresFeed"
+    audit: "PostgresAudit"
     control: Control
     runners: Mapping[str, Runner]
     recorder: Recorder | None = None
@@ -164,6 +166,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
     from orakul.journals.postgres import (  # noqa: PLC0415 (a product)
         Connections,
         PostgresAccounts,
+        PostgresAudit,
         PostgresFeed,
         PostgresJournal,
         PostgresOrders,
@@ -186,6 +189,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         orders=orders,
         accounts=PostgresAccounts(connections),
         feed=PostgresFeed(settings.feed_url or database.url),
+        audit=PostgresAudit(connections),
         control=Control(journal, reader, orders, known),
         runners=known,
     )

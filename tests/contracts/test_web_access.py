@@ -34,6 +34,7 @@ TABLE = [
     Row("DELETE", "/api/tasks/{t-pending}", other=404, viewer=403),
     Row("POST", "/api/admin/queue/pause", owner=403, other=403, viewer=403),
     Row("POST", "/api/admin/queue/resume", owner=403, other=403, viewer=403),
+    Row("GET", "/api/audit", owner=403, other=403),
     Row("GET", "/api/summary"),
     Row("GET", "/api/events", owner=403, other=403),
     Row("GET", "/api/names"),

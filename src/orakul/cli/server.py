@@ -106,6 +106,7 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         orders=assembly.orders,
         fleet=assembly.orders,
         accounts=assembly.accounts,
+        audit=assembly.audit,
         stream=stream,
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from orakul.tasks import Summary
 from orakul.tasks.control import QueueCommand
-from orakul.web import views
+from orakul.web import command_views, views
 from orakul.web.problems import MEDIA_TYPE, Problem
 
 __all__ = ["JsonResponse", "answers", "document_of", "json_body"]
@@ -32,6 +32,8 @@ _SHOWN: tuple[type, ...] = (
     views.WorkerList,
     views.NameList,
     views.QueueOrder,
+    command_views.AuditPage,
+    command_views.Reason,
     views.Me,
     views.Settings,
     views.TokenGrant,
@@ -150,7 +152,7 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
     for name, schema in found.items():
         optional = getattr(wanted.get(name), "__struct_config__", None)
         # What is encoded carries every field, also those that have defaults, unless it says otherwise.
-        leaves_out = (optional is not None and optional.omit_defaults) or name in {"QueueOrder", "TaskError"}
+        leaves_out = (optional is not None and optional.omit_defaults) or name in {"QueueOrder", "Reason", "TaskError"}
         if schema.get("type") == "object" and "properties" in schema and not leaves_out:
             schema["required"] = list(schema["properties"])
         for field, form in schema.get("properties", {}).items():

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
+from orakul.tasks.audit import Audit
 from orakul.tasks.control import QueueCommand, TaskCommand
 
 __all__ = ["Account", "Accounts", "Commands", "Parts", "StreamPart", "TokenSettings", "WebSettings"]
@@ -49,19 +50,21 @@ class Commands(Protocol):
         """Return why the task cannot be cancelled now, or None where it can."""
         ...
 
-    def retry(self, task_id: str, author: str, owner: str | None = None) -> TaskCommand:
+    def retry(self, task_id: str, author: str, owner: str | None = None, reason: str | None = None) -> TaskCommand:
         """Run a failed task again."""
         ...
 
-    def cancel(self, task_id: str, author: str, owner: str | None = None, grace: float = 10.0) -> TaskCommand:
+    def cancel(
+        self, task_id: str, author: str, owner: str | None = None, grace: float = 10.0, reason: str | None = None
+    ) -> TaskCommand:
         """Cancel a task that waits or runs."""
         ...
 
-    def pause(self, queue: str | None, author: str) -> QueueCommand:
+    def pause(self, queue: str | None, author: str, reason: str | None = None) -> QueueCommand:
         """Stop the consumption of a queue, or of all."""
         ...
 
-    def resume(self, queue: str | None, author: str) -> QueueCommand:
+    def resume(self, queue: str | None, author: str, reason: str | None = None) -> QueueCommand:
         """Let a queue, or all, be consumed again."""
         ...
 
@@ -161,6 +164,7 @@ class Parts:
     fleet: Fleet
     accounts: Accounts | None = None
     stream: StreamPart | None = None
+    audit: Audit | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None

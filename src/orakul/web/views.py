@@ -1,7 +1,7 @@
 """The forms in which the API shows things: what is encoded, and what the OpenAPI document says of it, are these."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -204,9 +204,10 @@ class NameList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which queue to pause or resume; left out: all of them."""
+    """Which queue to pause or resume, left out: all of them; and why."""
 
     queue: str | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=1_000)] | None = None
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):

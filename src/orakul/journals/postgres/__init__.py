@@ -6,6 +6,7 @@
 | `PostgresReader` | `tasks.TaskReader` |
 | `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
 | `PostgresFeed` | `tasks.Feed` |
+| `PostgresAudit` | `tasks.audit.Audit` |
 | `PostgresAccounts` | Orakul's own users |
 | `Connections` | what they share: give one to all of them, or a URL to each |
 | `EmbeddedPostgres` | a server of our own, in the data folder |
@@ -21,6 +22,7 @@ from orakul.errors import MissingExtraError
 if TYPE_CHECKING:
     from orakul.journals.postgres.accounts import PostgresAccounts
     from orakul.journals.postgres.append import PostgresJournal
+    from orakul.journals.postgres.audit import PostgresAudit
     from orakul.journals.postgres.connection import Connections
     from orakul.journals.postgres.embedded import EmbeddedPostgres
     from orakul.journals.postgres.feed import PostgresFeed
@@ -31,6 +33,7 @@ __all__ = [
     "Connections",
     "EmbeddedPostgres",
     "PostgresAccounts",
+    "PostgresAudit",
     "PostgresFeed",
     "PostgresJournal",
     "PostgresOrders",
@@ -41,6 +44,7 @@ _MODULES = {
     "Connections": "connection",
     "EmbeddedPostgres": "embedded",
     "PostgresAccounts": "accounts",
+    "PostgresAudit": "audit",
     "PostgresFeed": "feed",
     "PostgresJournal": "append",
     "PostgresOrders": "orders",

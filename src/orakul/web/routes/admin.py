@@ -52,7 +52,7 @@ Order = Annotated[QueueOrder, Depends(_order)]
 )
 def pause(parts: TheParts, identity: Administrator, order: Order) -> Response:
     """Stop the workers from taking from a queue, those that start later too."""
-    return JsonResponse(parts.control.pause(order.queue, identity.user_id))
+    return JsonResponse(parts.control.pause(order.queue, identity.user_id, order.reason or None))
 
 
 @router.post(
@@ -64,4 +64,4 @@ def pause(parts: TheParts, identity: Administrator, order: Order) -> Response:
 )
 def resume(parts: TheParts, identity: Administrator, order: Order) -> Response:
     """Let the workers take from a queue again."""
-    return JsonResponse(parts.control.resume(order.queue, identity.user_id))
+    return JsonResponse(parts.control.resume(order.queue, identity.user_id, order.reason or None))

@@ -8,9 +8,11 @@ from starlette.responses import Response
 from orakul.tasks import Task, TaskQuery
 from orakul.tasks.control import TaskCommand
 from orakul.web import views
+from orakul.web.asked import Given
 from orakul.web.auth import Commander, SignedIn
 from orakul.web.bounds import bounded, bounded_text
-from orakul.web.document import JsonResponse, answers
+from orakul.web.command_views import Reason
+from orakul.web.document import JsonResponse, answers, json_body
 from orakul.web.given import TheParts
 from orakul.web.identity import Identity
 from orakul.web.parts import Parts
@@ -122,23 +124,25 @@ def task(parts: TheParts, identity: SignedIn, task_id: TaskId) -> Response:
     "/api/tasks/{task_id:path}/retry",
     summary="Run a failed task again",
     operation_id="retry",
-    responses=answers(views.CommandedTask, "The task, waiting again.", 401, 403, 404, 409, 503),
+    responses=answers(views.CommandedTask, "The task, waiting again.", 401, 403, 404, 409, 422, 503),
+    openapi_extra=json_body(Reason, required=False),
 )
-def retry(parts: TheParts, identity: Commander, task_id: TaskId) -> Response:
+def retry(parts: TheParts, identity: Commander, task_id: TaskId, reason: Given) -> Response:
     """Run a `failed` task again, with its original parameters, as its next attempt."""
-    return _commanded(parts.control.retry(task_id, identity.user_id, identity.owner))
+    return _commanded(parts.control.retry(task_id, identity.user_id, identity.owner, reason))
 
 
 @router.delete(
     "/api/tasks/{task_id:path}",
     summary="Cancel a task",
     operation_id="cancel",
-    responses=answers(views.CommandedTask, "The task after the command.", 401, 403, 404, 409, 503),
+    responses=answers(views.CommandedTask, "The task after the command.", 401, 403, 404, 409, 422, 503),
+    openapi_extra=json_body(Reason, required=False),
 )
-def cancel(parts: TheParts, identity: Commander, task_id: TaskId) -> Response:
+def cancel(parts: TheParts, identity: Commander, task_id: TaskId, reason: Given) -> Response:
     """Cancel a `pending` task, or ask one `in_progress` to stop; its status changes when it has stopped."""
     grace = parts.settings.grace_seconds
-    return _commanded(parts.control.cancel(task_id, identity.user_id, identity.owner, grace))
+    return _commanded(parts.control.cancel(task_id, identity.user_id, identity.owner, grace, reason))
 
 
 def _commanded(command: TaskCommand) -> Response:
