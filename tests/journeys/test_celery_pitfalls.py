@@ -21,6 +21,8 @@ POOLS = {
     "gevent": ("--pool=gevent", "--concurrency=2"),
     "solo": ("--pool=solo",),
 }
+# Children that were killed leave Celery's count of free slots too high: this one is for a law about waiting.
+FRESH = {"fresh prefork": POOLS["prefork"]}
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +47,14 @@ def fleets(
         if pool not in started:
             address = redis.url.rpartition("/")[0]
             made = Fleet(
-                tmp_path_factory.mktemp(pool), module_database, f"{address}/5", app="pitfalls", backend=f"{address}/6"
+                tmp_path_factory.mktemp(pool.replace(" ", "-")),
+                module_database,
+                f"{address}/5",
+                app="pitfalls",
+                backend=f"{address}/6",
             )
             started[pool] = made
-            made.worker(*POOLS[pool], *(("-Q", made.queue)))
+            made.worker(*(POOLS | FRESH)[pool], "-Q", made.queue)
         return started[pool]
 
     yield fleet
@@ -343,7 +349,7 @@ def test_terminating_a_running_task(
 
 @pytest.mark.parametrize(
     ("pool", "status"),
-    [("prefork", Status.CANCELLED), ("gevent", Status.COMPLETED), ("threads", Status.COMPLETED)],
+    [("fresh prefork", Status.CANCELLED), ("gevent", Status.COMPLETED), ("threads", Status.COMPLETED)],
 )
 def test_revoking_a_task_that_waits_for_the_pool(fleets: Callable[[str], Fleet], pool: str, status: Status) -> None:
     """A plain revoke of Celery's reaches a waiting task on prefork only; the true state is told in either case."""

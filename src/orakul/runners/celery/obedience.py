@@ -277,6 +277,8 @@ class Obedience:
 
     def meet(self, request: Any) -> Cancellation | None:
         """Return the cancellation of this request, if any; and forget an old revocation that a retry has overtaken."""
+        if not self._cancelled and request.id not in state.revoked:
+            return None  # asked twice for each task, in the process that feeds the pool
         order = self._cancelled.get(key_of(request))
         if order is None and request.id in state.revoked:
             sent = retried_at(request.request_dict)

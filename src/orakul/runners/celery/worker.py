@@ -1,10 +1,10 @@
 """The worker's main process: what it receives, revokes, rejects, loses; that it lives; and the original messages."""
 
 import contextlib
+import sys
 from binascii import b2a_base64
 from collections import OrderedDict
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any
 
 from orakul.runners.celery.execution import ExecutionSide
 from orakul.runners.celery.failures import error_of
@@ -27,10 +27,14 @@ from orakul.runners.celery.originals import original_of, seal_original
 from orakul.runners.celery.parts import Parts, quiet
 from orakul.runners.celery.runs import current_run
 
+if TYPE_CHECKING:
+    from types import FrameType
+
 __all__ = ["WorkerSide"]
 
 _OURS = (USER, ATTEMPT, SENT, QUEUE)
 _REMEMBERED = 1000
+_FRAMES = 12
 
 
 class WorkerSide:
@@ -39,7 +43,6 @@ class WorkerSide:
     def __init__(self, parts: Parts, execution: ExecutionSide) -> None:
         self._parts = parts
         self._execution = execution
-        self._live: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._told: OrderedDict[tuple[str, int, int], None] = OrderedDict()
         self.received = quiet(self._received)
         self.revoked = quiet(self._revoked)
@@ -59,7 +62,6 @@ class WorkerSide:
             facts[RUN] = new_run()
         else:
             facts.pop(RUN, None)
-        self._live[request.id] = request
         if (again and not _may_be_deduplicated(request)) or (SENT not in facts and not again):
             self._record_pending(request, facts, delivery)
         if request.content_type is None and self._parts.keeps_messages and (again or not facts.get("retries")):
@@ -136,8 +138,7 @@ class WorkerSide:
             return
         if type(exception).__name__ == "Reject":
             return  # told where the task ran
-        request = self._live.get(task_id)
-        facts = request.request_dict if request is not None else {}
+        facts = _facts_in_frames(task_id)
         self._fail(task_id, facts, getattr(sender, "name", ""), {}, error_of(exception, einfo))
 
     def _fail(
@@ -206,6 +207,23 @@ class WorkerSide:
             return original(message, exc)
 
         consumer.on_decode_error = on_decode_error
+
+
+def _facts_in_frames(task_id: str) -> dict[str, Any]:
+    """Return what the message said of a task whose request is telling us of its failure, from the call that does.
+
+    The signal says no attempt; to note each request on its receipt, for this alone, would cost every task.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 (the only way to the request)
+    for _ in range(_FRAMES):
+        if frame is None:
+            break
+        if "self" in frame.f_code.co_varnames[:1]:
+            facts = getattr(frame.f_locals["self"], "request_dict", None)
+            if isinstance(facts, dict) and facts.get("id") == task_id:
+                return facts
+        frame = frame.f_back
+    return {}
 
 
 def _identity(facts: dict[str, Any], name: str) -> dict[str, Any]:
