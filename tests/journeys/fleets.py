@@ -6,6 +6,7 @@ task_id = fleet.publish("result = add.delay(1, 2).id")
 task = fleet.ended(task_id)
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -115,8 +116,12 @@ class Fleet:
             raise AssertionError(f"{error}; it is {self.task(task_id)}\n{self.history(task_id)}\n{lines}") from error
 
     def ended(self, task_id: str, *, attempt: int = 1, timeout: float = 20.0) -> Task:
-        """Wait until the task has ended and return it."""
-        return self.until(task_id, *FINAL, attempt=attempt, timeout=timeout)
+        """Wait until the task has ended, and what its publisher told has arrived too, and return it."""
+        task = self.until(task_id, *FINAL, attempt=attempt, timeout=timeout)
+        # The publisher ships by itself: on a busy machine its `pending` may come after the worker's end.
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: any(each.status is Status.PENDING for each in self.history(task_id)), "pending", 10)
+        return self.task(task_id) or task
 
     def history(self, task_id: str) -> list[Change]:
         try:
