@@ -308,6 +308,17 @@ def test_a_task_that_ends_its_process_fails(prefork: Fleet, call: str) -> None:
     assert prefork.ended(prefork.send(call)).status is Status.FAILED
 
 
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_sys_exit_fails_where_there_is_no_process_to_end(fleets: Callable[[str], Fleet], pool: str) -> None:
+    """In a thread or greenlet `sys.exit()` ends nothing but the task, and Celery forgets it; here it has failed."""
+    fleet = fleets(pool)
+    task = fleet.ended(fleet.send("exit_process.delay()"))
+    assert task.status is Status.FAILED
+    assert task.error is not None
+    assert task.error.type == "SystemExit"
+    assert fleet.ended(fleet.send("add.delay(1, 2)")).result == 3
+
+
 def test_a_hard_time_limit_is_one_failure(prefork: Fleet) -> None:
     """Celery tells of a hard limit twice; the history has it once."""
     task = prefork.ended(prefork.send("too_long.delay()"))

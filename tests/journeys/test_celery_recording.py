@@ -198,6 +198,12 @@ def test_rabbitmq_runs_the_task_of_a_killed_worker_again(
         fleet.close()
 
 
+def test_sys_exit_in_a_solo_worker_fails_the_task(fleet: Fleet) -> None:
+    """A solo worker is ended by its task; the task has failed all the same."""
+    fleet.worker("--pool=solo", "-Q", fleet.queue)
+    assert fleet.until(fleet.send("exit_process.delay()"), Status.FAILED).error is not None
+
+
 def test_a_worker_says_that_it_lives_and_that_it_goes(fleet: Fleet) -> None:
     """Online with pool and queues, heartbeats, and offline at a warm shutdown."""
     worker = fleet.worker("-c1", "-Q", fleet.queue)
