@@ -25,6 +25,7 @@ from orakul.journals.postgres import (
     PostgresJournal,
     PostgresOrders,
     PostgresReader,
+    PostgresRoom,
 )
 from orakul.tasks import Cancellation, Task
 from orakul.tasks.control import Control
@@ -150,6 +151,7 @@ class World:
             fleet=orders,
             accounts=accounts,
             stream=Stream(),
+            room=PostgresRoom(connections),
             audit=PostgresAudit(connections),
         )
         world = cls(parts, journal, accounts, runner, connections)
@@ -159,6 +161,8 @@ class World:
     def tell(self) -> "World":
         """Let Ann's history happen."""
         self.journal.append(history_of_ann())
+        keep = "INSERT INTO orakul.saved_views VALUES ('v-ann', '7', false, 'mine of t-', 'status=failed', '[]')"
+        self.connections.run("write", lambda connection: connection.execute(keep))
         return self
 
     def people(self) -> "World":

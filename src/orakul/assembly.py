@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PostgresJournal,
         PostgresOrders,
         PostgresReader,
+        PostgresRoom,
     )
 
 __all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder", "runners"]
@@ -93,6 +94,7 @@ class Assembly:
     connections: "Connections"
     journal: "PostgresJournal"
     reader: "PostgresReader"
+    room: "PostgresRoom"
     orders: "PostgresOrders"
     accounts: "PostgresAccounts"
     feed: "PostgresFeed"
@@ -124,6 +126,8 @@ class Assembly:
         self._begin("keeping the tables up to date", upgrade, every=1.0)
         self._begin("looking for lost workers", reaper.sweep, every=min(5.0, self.settings.lease_seconds / 4))
         self._begin("finishing interrupted retries", self.control.recover, every=10.0)
+        self._begin("adding up what charts show", self.room.rollups.fold, every=2.0)
+        self._begin("dropping fine steps of old charts", self.room.rollups.forget, every=_UPKEEP_HOURS * 3600)
         self._begin("dropping what is past its retention", self._forget, every=_UPKEEP_HOURS * 3600)
         if self.runners:
             self._begin(_ORDERS, self.control.repeat_orders, every=5.0)
@@ -171,6 +175,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         PostgresJournal,
         PostgresOrders,
         PostgresReader,
+        PostgresRoom,
     )
 
     connections = Connections(database.url, size=12)
@@ -186,6 +191,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         connections=connections,
         journal=journal,
         reader=reader,
+        room=PostgresRoom(connections),
         orders=orders,
         accounts=PostgresAccounts(connections),
         feed=PostgresFeed(settings.feed_url or database.url),

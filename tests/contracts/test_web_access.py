@@ -21,11 +21,13 @@ class Row(NamedTuple):
     admin: int = 200
     public: bool = False
     form: dict[str, str] | None = None
+    json: dict[str, Any] | None = None
 
 
 TABLE = [
     Row("GET", "/api/tasks"),
     Row("GET", "/api/tasks/subscribe"),
+    Row("GET", "/api/tasks/counts"),
     Row("GET", "/api/tasks/{t-completed}", other=404),
     Row("GET", "/api/tasks/{t-completed}/history", other=404),
     Row("GET", "/api/tasks/{t-failed}/logs", other=404),
@@ -40,6 +42,12 @@ TABLE = [
     Row("GET", "/api/names"),
     Row("GET", "/api/queues", owner=403, other=403),
     Row("GET", "/api/workers", owner=403, other=403),
+    Row("GET", "/api/errors"),
+    Row("GET", "/api/charts"),
+    Row("GET", "/api/insights"),
+    Row("GET", "/api/views"),
+    Row("POST", "/api/views", viewer=403, json={"name": "failures", "query": "status=failed", "shared": True}),
+    Row("DELETE", "/api/views/{v-ann}", 204, 404, 404, 404),
     Row("GET", "/api/me"),
     Row("GET", "/api/settings"),
     Row("POST", "/api/session"),
@@ -67,6 +75,8 @@ def name(row: Row) -> str:
 def ask(client: Client, row: Row, **request: Any) -> Any:
     if row.form:
         request["data"] = row.form
+    if row.json:
+        request["json"] = row.json
     return client(row.method, re.sub(r"[{}]", "", row.path), **request)
 
 
@@ -82,7 +92,8 @@ def served(routes: Any) -> Iterator[tuple[str, str]]:
 
 def test_every_route_is_in_the_table(world: World) -> None:
     app = create_app(world.parts)
-    in_table = {(row.method, re.sub(r"\{[^}]*\}", "{task_id}", row.path)) for row in TABLE}
+    named = {"t": "{task_id}", "v": "{view_id}"}
+    in_table = {(row.method, re.sub(r"\{(.)[^}]*\}", lambda found: named[found[1]], row.path)) for row in TABLE}
     assert set(served(app.routes)) == in_table
     in_document = {(m.upper(), path) for path, operations in app.openapi()["paths"].items() for m in operations}
     assert in_document | {("GET", "/openapi.json")} == in_table

@@ -44,6 +44,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every command
+         * @description Return who commanded what, when and why, and what came of it.
+         */
+        get: operations["audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/charts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Throughput, failures, durations and waiting over time
+         * @description Return points from `from` to `to`, in steps that suit their distance (a minute for an hour).
+         */
+        get: operations["charts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Failures in groups
+         * @description Return failures that have the same exception and place as one group each; `key` is the list's filter `error`.
+         */
+        get: operations["errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -56,6 +116,26 @@ export interface paths {
          * @description Return events: everything that happened, commands and their authors included.
          */
         get: operations["events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/insights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What stands out
+         * @description Return the slowest, most failing and most changed names of the last days, and the queues that wait the most.
+         */
+        get: operations["insights"];
         put?: never;
         post?: never;
         delete?: never;
@@ -113,7 +193,7 @@ export interface paths {
         };
         /**
          * The queues
-         * @description Return the queues, with what waits and runs in each, and which are paused.
+         * @description Return the queues: what waits and runs, since when, at which rates, which are paused, what the broker says.
          */
         get: operations["queues"];
         put?: never;
@@ -200,6 +280,26 @@ export interface paths {
          * @description Return a page of tasks: an ordinary user's own, everybody's for administrators and viewers.
          */
         get: operations["tasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many tasks of each status
+         * @description Return how many tasks of each status the other filters leave; `status` itself is passed over.
+         */
+        get: operations["counts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -342,6 +442,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Saved views
+         * @description Return one's own views and those that are shared.
+         */
+        get: operations["views"];
+        put?: never;
+        /**
+         * Save a view
+         * @description Keep a question for oneself, or for all; a viewer keeps their own only.
+         */
+        post: operations["save_view"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/views/{view_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a view
+         * @description Delete a view of one's own; an administrator, also one that is shared.
+         */
+        delete: operations["delete_view"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workers": {
         parameters: {
             query?: never;
@@ -351,7 +495,7 @@ export interface paths {
         };
         /**
          * The workers
-         * @description Return the workers as their last heartbeats described them.
+         * @description Return the workers as their last heartbeats described them, and what they have in hand.
          */
         get: operations["workers"];
         put?: never;
@@ -464,6 +608,34 @@ export interface components {
             cancel: components["schemas"]["Ability"];
             retry: components["schemas"]["Ability"];
         };
+        /**
+         * AuditEntry
+         * @description One command. `command` is its event type; of `task_id` and `queue` one says what it was about.
+         *
+         *         `result` is what came of it: for a task `requested`, `sent`, or how the attempt ended (`completed`, `failed`,
+         *         `cancelled`); for a queue `paused` or `resumed`. `made` is the new task of a run with edited arguments.
+         */
+        AuditEntry: {
+            attempt: number | null;
+            author: string | null;
+            command: string;
+            made: string | null;
+            queue: string | null;
+            reason: string | null;
+            result: string;
+            seq: number;
+            task_id: string | null;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        /**
+         * AuditPage
+         * @description Commands, the newest first; `next` is the `after` of the following page.
+         */
+        AuditPage: {
+            items: components["schemas"]["AuditEntry"][];
+            next: string | null;
+        };
         /** Body_token */
         Body_token: {
             /**
@@ -493,6 +665,18 @@ export interface components {
             username: string;
         };
         /**
+         * Bottleneck
+         * @description How much of a queue's time was waiting: `share` = waiting ÷ (waiting + work).
+         */
+        Bottleneck: {
+            busy_ms: number;
+            queue: string | null;
+            share: number;
+            started: number;
+            waiting: components["schemas"]["Spread"];
+            waiting_ms: number;
+        };
+        /**
          * Change
          * @description One line of a task's history: a change of status, or a command with its author (`status` None then).
          *
@@ -520,6 +704,40 @@ export interface components {
         ChangePage: {
             items: components["schemas"]["Change"][];
             next: string | null;
+        };
+        /**
+         * Chart
+         * @description Points from `since` to `until`, one each `step` seconds, empty ones too; `total` is all of them as one.
+         */
+        Chart: {
+            partial: boolean;
+            points: components["schemas"]["ChartPoint"][];
+            /** Format: date-time */
+            since: string;
+            step: number;
+            total: components["schemas"]["ChartPoint"];
+            /** Format: date-time */
+            until: string;
+        };
+        /**
+         * ChartPoint
+         * @description What happened in one step of a chart, from `at` on: how many came, were begun, ended, and how long it took.
+         *
+         *         A task is counted by what it is now: one that failed, was retried and completed has completed. `failure_rate` is
+         *         failed ÷ (completed + failed), null where none ended. `duration` is of the completed and failed, `waiting` of those
+         *         begun, their first delivery only.
+         */
+        ChartPoint: {
+            /** Format: date-time */
+            at: string;
+            cancelled: number;
+            completed: number;
+            created: number;
+            duration: components["schemas"]["Spread"];
+            failed: number;
+            failure_rate: number | null;
+            started: number;
+            waiting: components["schemas"]["Spread"];
         };
         /**
          * CommandedTask
@@ -556,6 +774,52 @@ export interface components {
             updated_at: string;
             user_id: string | null;
             worker: string | null;
+        };
+        /**
+         * Count
+         * @description How many tasks have a status. `capped`: there are more than that; `partial`: of the latest only, time ran out.
+         */
+        Count: {
+            capped: boolean;
+            count: number;
+            partial: boolean;
+            status: components["schemas"]["Status"];
+        };
+        /**
+         * Counts
+         * @description One count a status, of all tasks that a filter leaves; `partial` where one of them is.
+         */
+        Counts: {
+            items: components["schemas"]["Count"][];
+            partial: boolean;
+        };
+        /**
+         * ErrorGroup
+         * @description Failures with the same exception at the same place. `message` and `task_id` are those of the latest.
+         *
+         *         `first_seen` and `last_seen` are creations of tasks. `names` are some of the tasks' names, at most 20.
+         */
+        ErrorGroup: {
+            capped: boolean;
+            count: number;
+            /** Format: date-time */
+            first_seen: string;
+            key: string;
+            /** Format: date-time */
+            last_seen: string;
+            message: string | null;
+            names: string[];
+            place: string | null;
+            task_id: string;
+            type: string | null;
+        };
+        /**
+         * ErrorGroups
+         * @description The groups, the latest first. `partial`: made of the latest failures only.
+         */
+        ErrorGroups: {
+            items: components["schemas"]["ErrorGroup"][];
+            partial: boolean;
         };
         /**
          * ErrorHead
@@ -609,6 +873,23 @@ export interface components {
             place: string;
         };
         /**
+         * Insights
+         * @description The names that stand out since `since`, against as many days before that; whole days, UTC.
+         */
+        Insights: {
+            /** Format: date-time */
+            before: string;
+            bottlenecks: components["schemas"]["Bottleneck"][];
+            most_changed: components["schemas"]["NameFigures"][];
+            most_failing: components["schemas"]["NameFigures"][];
+            partial: boolean;
+            /** Format: date-time */
+            since: string;
+            slowest: components["schemas"]["NameFigures"][];
+            /** Format: date-time */
+            until: string;
+        };
+        /**
          * LogLine
          * @description One log record of a task.
          */
@@ -638,6 +919,24 @@ export interface components {
             role: string;
             user_id: string;
             username: string;
+        };
+        /**
+         * NameFigures
+         * @description How a task's name fared. `busy_ms` is the sum of its durations, `changed` its p95 ÷ the p95 before.
+         */
+        NameFigures: {
+            busy_ms: number;
+            changed: number | null;
+            duration: components["schemas"]["Spread"];
+            duration_before: components["schemas"]["Spread"];
+            ended: number;
+            ended_before: number;
+            failed: number;
+            failed_before: number;
+            failure_rate: number | null;
+            failure_rate_before: number | null;
+            name: string;
+            waiting: components["schemas"]["Spread"];
         };
         /**
          * NameList
@@ -688,15 +987,23 @@ export interface components {
         };
         /**
          * QueueItem
-         * @description A queue: what waits and runs in it (bounded counts), and whether it is paused.
+         * @description A queue: what waits and runs in it (counted up to 10,000), since when its oldest waits, and whether it is paused.
+         *
+         *         `rate_in` and `rate_out` are tasks a minute that came and that were begun in the last five minutes. `broker_depth`
+         *         is how many messages wait by its own account; null where it was not asked or does not say, `broker_note` says why.
          */
         QueueItem: {
+            broker_depth: number | null;
+            broker_note: string | null;
             in_progress: number;
+            oldest_waiting_at: string | null;
             paused: boolean;
             paused_at: string | null;
             paused_by: string | null;
             pending: number;
             queue: string;
+            rate_in: number;
+            rate_out: number;
         };
         /**
          * QueueList
@@ -708,10 +1015,11 @@ export interface components {
         };
         /**
          * QueueOrder
-         * @description Which queue to pause or resume; left out: all of them.
+         * @description Which queue to pause or resume, left out: all of them; and why.
          */
         QueueOrder: {
             queue?: string | null;
+            reason?: string | null;
         };
         /**
          * Readiness
@@ -724,6 +1032,37 @@ export interface components {
             status: string;
         };
         /**
+         * Reason
+         * @description Why something is commanded; kept with the command.
+         */
+        Reason: {
+            reason?: string | null;
+        };
+        /**
+         * RunningTask
+         * @description A task that a worker has in hand.
+         */
+        RunningTask: {
+            name: string;
+            started_at: string | null;
+            task_id: string;
+        };
+        /**
+         * SavedView
+         * @description A question that somebody keeps: the address's query, and which columns are shown. `mine`: may be deleted.
+         */
+        SavedView: {
+            columns: string[];
+            /** Format: date-time */
+            created_at: string;
+            mine: boolean;
+            name: string;
+            query: string;
+            shared: boolean;
+            user_id: string;
+            view_id: string;
+        };
+        /**
          * Settings
          * @description What the interface needs to know. `trace_url` has `{trace_id}` in it; `locale` null: the browser's.
          */
@@ -732,6 +1071,16 @@ export interface components {
             locales: string[];
             trace_url: string | null;
             version: string;
+        };
+        /**
+         * Spread
+         * @description How times are spread, in milliseconds; null where there are none. From histograms: within some 10 %.
+         */
+        Spread: {
+            mean: number | null;
+            p50: number | null;
+            p95: number | null;
+            p99: number | null;
         };
         /**
          * Status
@@ -837,10 +1186,13 @@ export interface components {
         /**
          * TaskPage
          * @description A page of tasks; `next` is the cursor of the one after it.
+         *
+         *         `partial`: time ran out, and only the latest of what was asked for was looked at.
          */
         TaskPage: {
             items: components["schemas"]["TaskItem"][];
             next: string | null;
+            partial: boolean;
         };
         /**
          * TaskTree
@@ -860,6 +1212,24 @@ export interface components {
             token_type: string;
         };
         /**
+         * ViewForm
+         * @description A view to keep: its name, the address's query, the columns shown (none: the usual ones), and whether for all.
+         */
+        ViewForm: {
+            columns?: string[];
+            name: string;
+            query?: string;
+            shared?: boolean;
+        };
+        /**
+         * ViewList
+         * @description One's own views, then those that others share.
+         */
+        ViewList: {
+            items: components["schemas"]["SavedView"][];
+            next: string | null;
+        };
+        /**
          * Wellbeing
          * @description The process is alive.
          */
@@ -868,10 +1238,10 @@ export interface components {
             version: string;
         };
         /**
-         * Worker
-         * @description A worker as its last heartbeat described it. `last_seen` is older than the lease: it is taken for lost.
+         * WorkerItem
+         * @description A worker as its last heartbeat described it, and what it has in hand: how many, and the first 20.
          */
-        Worker: {
+        WorkerItem: {
             concurrency: number | null;
             facts: Record<string, never>;
             kind: string;
@@ -879,8 +1249,11 @@ export interface components {
             last_seen: string;
             pool: string | null;
             queues: string[];
+            running: number;
+            software: string | null;
             started_at: string | null;
             status: string;
+            tasks: components["schemas"]["RunningTask"][];
             worker: string;
         };
         /**
@@ -888,7 +1261,7 @@ export interface components {
          * @description The workers seen in the last day.
          */
         WorkerList: {
-            items: components["schemas"]["Worker"][];
+            items: components["schemas"]["WorkerItem"][];
             next: string | null;
         };
     };
@@ -1051,6 +1424,236 @@ export interface operations {
             };
         };
     };
+    audit: {
+        parameters: {
+            query?: {
+                /** @description Who commanded: a user's id. */
+                author?: string | null;
+                /** @description Types of events that are commands: repeated, or with commas. */
+                type?: string[];
+                /** @description Only commands to this task. */
+                task_id?: string | null;
+                /** @description `next` of the page before. */
+                after?: number;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Commands, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charts: {
+        parameters: {
+            query?: {
+                /** @description The beginning; a day before the end. */
+                from?: string | null;
+                /** @description The end; now. */
+                to?: string | null;
+                /** @description The name, or its beginning and `*`. */
+                name?: string | null;
+                /** @description Kinds: repeated, or with commas. */
+                kind?: string[];
+                /** @description Queues: repeated, or with commas. */
+                queue?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One point a step. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chart"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    errors: {
+        parameters: {
+            query?: {
+                /** @description How many groups at most. */
+                limit?: number;
+                /** @description Statuses: repeated, or with commas. */
+                status?: string[];
+                /** @description The name, or its beginning and `*`. */
+                name?: string | null;
+                /** @description The owner's id, or its beginning and `*`. */
+                user?: string | null;
+                /** @description Kinds: repeated, or with commas. */
+                kind?: string[];
+                /** @description Queues: repeated, or with commas. */
+                queue?: string[];
+                /** @description Workers: repeated, or with commas. */
+                worker?: string[];
+                /** @description Created at this time or later. */
+                since?: string | null;
+                /** @description Created before this time. */
+                until?: string | null;
+                /** @description The `key` of a group of errors. */
+                error?: string | null;
+                /** @description A task's id, or its beginning. */
+                search?: string | null;
+                /** @description Words, or their beginnings, that are all in the arguments or the error. Found some seconds after they came. */
+                text?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The groups, the latest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorGroups"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     events: {
         parameters: {
             query?: {
@@ -1089,6 +1692,67 @@ export interface operations {
             /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    insights: {
+        parameters: {
+            query?: {
+                /** @description Of how many days, against as many before. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Names and queues that stand out. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Insights"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1564,6 +2228,12 @@ export interface operations {
     tasks: {
         parameters: {
             query?: {
+                /** @description One of `task_id`, `name`, `status`, `user_id`, `kind`, `queue`, `created_at`, `started_at`, `finished_at`; `-` in front for descending. */
+                sort?: string;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
                 /** @description Statuses: repeated, or with commas. */
                 status?: string[];
                 /** @description The name, or its beginning and `*`. */
@@ -1574,14 +2244,18 @@ export interface operations {
                 kind?: string[];
                 /** @description Queues: repeated, or with commas. */
                 queue?: string[];
+                /** @description Workers: repeated, or with commas. */
+                worker?: string[];
+                /** @description Created at this time or later. */
+                since?: string | null;
+                /** @description Created before this time. */
+                until?: string | null;
+                /** @description The `key` of a group of errors. */
+                error?: string | null;
                 /** @description A task's id, or its beginning. */
                 search?: string | null;
-                /** @description One of `task_id`, `name`, `status`, `user_id`, `kind`, `queue`, `created_at`, `started_at`, `finished_at`; `-` in front for descending. */
-                sort?: string;
-                /** @description `next` of the page before. */
-                cursor?: string | null;
-                /** @description How many at most. */
-                limit?: number;
+                /** @description Words, or their beginnings, that are all in the arguments or the error. Found some seconds after they came. */
+                text?: string | null;
             };
             header?: never;
             path?: never;
@@ -1596,6 +2270,87 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TaskPage"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    counts: {
+        parameters: {
+            query?: {
+                /** @description Statuses: repeated, or with commas. */
+                status?: string[];
+                /** @description The name, or its beginning and `*`. */
+                name?: string | null;
+                /** @description The owner's id, or its beginning and `*`. */
+                user?: string | null;
+                /** @description Kinds: repeated, or with commas. */
+                kind?: string[];
+                /** @description Queues: repeated, or with commas. */
+                queue?: string[];
+                /** @description Workers: repeated, or with commas. */
+                worker?: string[];
+                /** @description Created at this time or later. */
+                since?: string | null;
+                /** @description Created before this time. */
+                until?: string | null;
+                /** @description The `key` of a group of errors. */
+                error?: string | null;
+                /** @description A task's id, or its beginning. */
+                search?: string | null;
+                /** @description Words, or their beginnings, that are all in the arguments or the error. Found some seconds after they came. */
+                text?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One count a status, up to 10,000. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Counts"];
                 };
             };
             /** @description Not signed in: the token is missing, expired or forged. */
@@ -1777,7 +2532,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
         responses: {
             /** @description The task after the command. */
             200: {
@@ -2080,7 +2839,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
         responses: {
             /** @description The task, waiting again. */
             200: {
@@ -2121,6 +2884,221 @@ export interface operations {
             };
             /** @description The task's state, or what is known of it, does not allow the command. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Yours, then those that others share. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    save_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewForm"];
+            };
+        };
+        responses: {
+            /** @description The view, as it is kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The view's id. */
+                view_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from orakul.assembly import Assembly
 from orakul.errors import MissingExtraError, OrakulError, SettingsError
+from orakul.tasks.depths import depths_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -108,6 +109,8 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         accounts=assembly.accounts,
         audit=assembly.audit,
         stream=stream,
+        room=assembly.room,
+        depths=lambda queues: depths_of(assembly.runners, queues),
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,
         facts=lambda: _stream_facts(hub),

@@ -12,12 +12,13 @@ from starlette.responses import JSONResponse
 
 from orakul.tasks import Summary
 from orakul.tasks.control import QueueCommand
-from orakul.web import command_views, views
+from orakul.tasks.room import Chart, Counts, ErrorGroups, Insights, SavedView
+from orakul.web import command_views, room_views, views
 from orakul.web.problems import MEDIA_TYPE, Problem
 
 __all__ = ["JsonResponse", "answers", "document_of", "json_body"]
 
-_MOMENT = re.compile(r"_at$|^last_seen$|^eta$|^timestamp$|^since$")
+_MOMENT = re.compile(r"_at$|_seen$|^eta$|^timestamp$|^since$|^until$|^before$|^at$")
 _REF = "#/components/schemas/{name}"
 
 _SHOWN: tuple[type, ...] = (
@@ -28,8 +29,15 @@ _SHOWN: tuple[type, ...] = (
     views.ChangePage,
     views.LogPage,
     views.EventPage,
-    views.QueueList,
-    views.WorkerList,
+    room_views.QueueList,
+    room_views.WorkerList,
+    room_views.ViewList,
+    room_views.ViewForm,
+    SavedView,
+    Counts,
+    ErrorGroups,
+    Chart,
+    Insights,
     views.NameList,
     views.QueueOrder,
     command_views.AuditPage,
@@ -152,7 +160,12 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
     for name, schema in found.items():
         optional = getattr(wanted.get(name), "__struct_config__", None)
         # What is encoded carries every field, also those that have defaults, unless it says otherwise.
-        leaves_out = (optional is not None and optional.omit_defaults) or name in {"QueueOrder", "Reason", "TaskError"}
+        leaves_out = (optional is not None and optional.omit_defaults) or name in {
+            "QueueOrder",
+            "Reason",
+            "TaskError",
+            "ViewForm",
+        }
         if schema.get("type") == "object" and "properties" in schema and not leaves_out:
             schema["required"] = list(schema["properties"])
         for field, form in schema.get("properties", {}).items():

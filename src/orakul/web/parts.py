@@ -8,6 +8,8 @@ from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
 from orakul.tasks.audit import Audit
 from orakul.tasks.control import QueueCommand, TaskCommand
+from orakul.tasks.depths import QueueDepth
+from orakul.tasks.room import ControlRoom
 
 __all__ = ["Account", "Accounts", "Commands", "Parts", "StreamPart", "TokenSettings", "WebSettings"]
 
@@ -154,6 +156,7 @@ class Parts:
 
     `notices` are told there beside: what is amiss and yet keeps nobody from reading, such as a broker that is away.
 
+    `depths` asks the brokers how deep queues are.
     `start` runs before the first request and must not wait for what may be away; `stop` runs after the last.
     """
 
@@ -164,6 +167,8 @@ class Parts:
     fleet: Fleet
     accounts: Accounts | None = None
     stream: StreamPart | None = None
+    room: ControlRoom | None = None
+    depths: Callable[[Sequence[str]], Mapping[str, QueueDepth]] | None = None
     audit: Audit | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from orakul.tasks import Change, LogLine, Status, StoredEvent, Task, Worker
+from orakul.tasks import Change, LogLine, Status, StoredEvent, Task
 from orakul.web.bounds import bounded
 
 __all__ = [
@@ -20,8 +20,6 @@ __all__ = [
     "LogPage",
     "Me",
     "NameList",
-    "QueueItem",
-    "QueueList",
     "QueueOrder",
     "Readiness",
     "Settings",
@@ -31,7 +29,6 @@ __all__ = [
     "TaskTree",
     "TokenGrant",
     "Wellbeing",
-    "WorkerList",
     "commanded_task",
     "event_item",
     "task_detail",
@@ -123,10 +120,14 @@ class CommandedTask(TaskItem, frozen=True, kw_only=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of tasks; `next` is the cursor of the one after it."""
+    """A page of tasks; `next` is the cursor of the one after it.
+
+    `partial`: time ran out, and only the latest of what was asked for was looked at.
+    """
 
     items: list[TaskItem]
     next: str | None
+    partial: bool = False
 
 
 class TaskTree(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,31 +170,6 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
 
     items: list[EventItem]
     next: str | None
-
-
-class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue: what waits and runs in it (bounded counts), and whether it is paused."""
-
-    queue: str
-    pending: int
-    in_progress: int
-    paused: bool
-    paused_by: str | None = None
-    paused_at: datetime | None = None
-
-
-class QueueList(msgspec.Struct, frozen=True, kw_only=True):
-    """The queues seen."""
-
-    items: list[QueueItem]
-    next: str | None = None
-
-
-class WorkerList(msgspec.Struct, frozen=True, kw_only=True):
-    """The workers seen in the last day."""
-
-    items: list[Worker]
-    next: str | None = None
 
 
 class NameList(msgspec.Struct, frozen=True, kw_only=True):

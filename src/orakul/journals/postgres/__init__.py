@@ -4,6 +4,7 @@
 | --- | --- |
 | `PostgresJournal` | `tasks.Journal` |
 | `PostgresReader` | `tasks.TaskReader` |
+| `PostgresRoom` | `tasks.room.ControlRoom` |
 | `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
 | `PostgresFeed` | `tasks.Feed` |
 | `PostgresAudit` | `tasks.audit.Audit` |
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.feed import PostgresFeed
     from orakul.journals.postgres.orders import PostgresOrders
     from orakul.journals.postgres.reader import PostgresReader
+    from orakul.journals.postgres.room import PostgresRoom
 
 __all__ = [
     "Connections",
@@ -38,6 +40,7 @@ __all__ = [
     "PostgresJournal",
     "PostgresOrders",
     "PostgresReader",
+    "PostgresRoom",
 ]
 
 _MODULES = {
@@ -49,6 +52,7 @@ _MODULES = {
     "PostgresJournal": "append",
     "PostgresOrders": "orders",
     "PostgresReader": "reader",
+    "PostgresRoom": "room",
 }
 _EXTRAS = {
     "psycopg": "postgres",

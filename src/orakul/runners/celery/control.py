@@ -11,6 +11,7 @@ from typing import Any
 
 from orakul.errors import NotPossibleError, UnavailableError
 from orakul.runners.celery.broker import Broker
+from orakul.runners.celery.depths import broker_depths
 from orakul.runners.celery.obedience import install_worker_side
 from orakul.runners.celery.originals import open_original
 from orakul.runners.celery.renewal import renewed
@@ -85,6 +86,10 @@ class CeleryRunner:
         if strangers:
             for order in cancellations:
                 self._broker.broadcast("revoke", {"task_id": order.task_id}, strangers)
+
+    def depths(self, queues: Sequence[str]) -> Mapping[str, int | None]:
+        """Return how many messages wait in each queue at the broker, None for one that it does not know."""
+        return broker_depths(self._broker, queues)
 
     # -- workers that do not know Orakul ----------------------------------------------------------------------------
 

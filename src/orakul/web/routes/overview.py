@@ -1,8 +1,7 @@
-"""What the header and the side lists show: the summary, events, names, queues, workers."""
+"""What the header and the side lists show: the summary, events, names."""
 
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
@@ -61,25 +60,3 @@ def names(
 ) -> Response:
     """Return the names of tasks that begin so, of one's own tasks or of all."""
     return JsonResponse(views.NameList(items=parts.reader.names(prefix, owner=identity.owner, limit=limit)))
-
-
-@router.get(
-    "/api/queues",
-    summary="The queues",
-    operation_id="queues",
-    responses=answers(views.QueueList, "The queues seen.", 401, 403, 503),
-)
-def queues(parts: TheParts, _identity: Overseer) -> Response:
-    """Return the queues, with what waits and runs in each, and which are paused."""
-    return JsonResponse(views.QueueList(items=msgspec.convert(parts.reader.queues(), list[views.QueueItem])))
-
-
-@router.get(
-    "/api/workers",
-    summary="The workers",
-    operation_id="workers",
-    responses=answers(views.WorkerList, "The workers seen in the last day.", 401, 403, 503),
-)
-def workers(parts: TheParts, _identity: Overseer) -> Response:
-    """Return the workers as their last heartbeats described them."""
-    return JsonResponse(views.WorkerList(items=list(parts.fleet.workers())))

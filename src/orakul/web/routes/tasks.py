@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from orakul.tasks import Task, TaskQuery
+from orakul.tasks import Task
 from orakul.tasks.control import TaskCommand
 from orakul.web import views
 from orakul.web.asked import Given
@@ -13,10 +14,11 @@ from orakul.web.auth import Commander, SignedIn
 from orakul.web.bounds import bounded, bounded_text
 from orakul.web.command_views import Reason
 from orakul.web.document import JsonResponse, answers, json_body
+from orakul.web.filters import Filters
 from orakul.web.given import TheParts
 from orakul.web.identity import Identity
 from orakul.web.parts import Parts
-from orakul.web.query import TaskId, plain_text, split, statuses
+from orakul.web.query import TaskId, plain_text
 
 __all__ = ["router"]
 
@@ -36,34 +38,17 @@ _SORT = (
 )
 def tasks(
     parts: TheParts,
-    identity: SignedIn,
-    *,
-    status: Annotated[list[str], Query(description="Statuses: repeated, or with commas.")] = [],  # noqa: B006 (FastAPI copies)
-    name: Annotated[str | None, Query(description="The name, or its beginning and `*`.")] = None,
-    user: Annotated[str | None, Query(description="The owner's id, or its beginning and `*`.")] = None,
-    kind: Annotated[list[str], Query(description="Kinds: repeated, or with commas.")] = [],  # noqa: B006 (as above)
-    queue: Annotated[list[str], Query(description="Queues: repeated, or with commas.")] = [],  # noqa: B006 (as above)
-    search: Annotated[str | None, Query(description="A task's id, or its beginning.")] = None,
+    _identity: SignedIn,
+    filters: Filters,
     sort: Annotated[str, Query(description=_SORT)] = "-created_at",
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="How many at most.")] = 50,
 ) -> Response:
     """Return a page of tasks: an ordinary user's own, everybody's for administrators and viewers."""
-    page = parts.reader.tasks(
-        TaskQuery(
-            status=statuses(status),
-            name=plain_text(name),
-            user=plain_text(user),
-            kind=split(kind),
-            queue=split(queue),
-            search=plain_text(search),
-            sort=sort,
-            cursor=plain_text(cursor),
-            limit=limit,
-            owner=identity.owner,
-        )
-    )
-    return JsonResponse(views.TaskPage(items=[views.task_item(task) for task in page.items], next=page.next))
+    query = msgspec.structs.replace(filters, sort=sort, cursor=plain_text(cursor), limit=limit)
+    page = parts.reader.tasks(query)
+    items = [views.task_item(task) for task in page.items]
+    return JsonResponse(views.TaskPage(items=items, next=page.next, partial=page.partial))
 
 
 @router.get(
