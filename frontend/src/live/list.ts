@@ -17,7 +17,7 @@ export interface ListState {
 export type FetchPage = (query: TaskQuery, cursor: string | null, signal: AbortSignal) => Promise<Page<Task>>;
 
 const HELD_MOST = 2_000;
-const INSERT_MS = 200; // rows come in five times a second at most: more often nobody could read the list
+const INSERT_MS = 60; // rows come in sixteen times a second at most: few enough at once to keep each frame short
 const GROWN_MOST = 5_000; // rows that came live before the list is read anew and becomes short again
 
 /**

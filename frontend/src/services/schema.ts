@@ -442,6 +442,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tasks/{task_id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A task's arguments, for editing
+         * @description Return the arguments of an ended task whose message is kept, for its owner and administrators.
+         */
+        get: operations["editable"];
+        put?: never;
+        /**
+         * Run a task again with other arguments
+         * @description Make a new task of an ended one, with these arguments; the histories of both name the other.
+         */
+        post: operations["run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/views": {
         parameters: {
             query?: never;
@@ -609,6 +633,14 @@ export interface components {
             retry: components["schemas"]["Ability"];
         };
         /**
+         * Arguments
+         * @description A task's arguments for editing, secrets masked; what is sent back masked and in its place is what it was.
+         */
+        Arguments: {
+            args: unknown[];
+            kwargs: Record<string, never>;
+        };
+        /**
          * AuditEntry
          * @description One command. `command` is its event type; of `task_id` and `queue` one says what it was about.
          *
@@ -680,7 +712,8 @@ export interface components {
          * Change
          * @description One line of a task's history: a change of status, or a command with its author (`status` None then).
          *
-         *         `duration_ms` is how long the status before it (`previous`) had lasted.
+         *         `duration_ms` is how long the status before it (`previous`) had lasted. `made` is the new task that a run with edited
+         *         arguments made of this one, `origin` the one that this task was made of.
          */
         Change: {
             attempt: number;
@@ -688,6 +721,8 @@ export interface components {
             duration_ms: number | null;
             error: components["schemas"]["TaskError"] | null;
             event_type: string;
+            made: string | null;
+            origin: string | null;
             previous: components["schemas"]["Status"] | null;
             reason: string | null;
             run: number;
@@ -792,6 +827,16 @@ export interface components {
         Counts: {
             items: components["schemas"]["Count"][];
             partial: boolean;
+        };
+        /**
+         * EditedRun
+         * @description The arguments of the new task; its queue is the original's unless named.
+         */
+        EditedRun: {
+            args: unknown[];
+            kwargs: Record<string, never>;
+            queue?: string | null;
+            reason?: string | null;
         };
         /**
          * ErrorGroup
@@ -2846,6 +2891,186 @@ export interface operations {
         };
         responses: {
             /** @description The task, waiting again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandedTask"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    editable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The arguments in full, secrets masked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Arguments"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditedRun"];
+            };
+        };
+        responses: {
+            /** @description The new task. */
             200: {
                 headers: {
                     [name: string]: unknown;
