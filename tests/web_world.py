@@ -29,6 +29,7 @@ from orakul.journals.postgres import (
 )
 from orakul.tasks import Cancellation, Task
 from orakul.tasks.control import Control
+from orakul.tasks.edited import EditedRuns, Prepared
 from orakul.web.app import create_app
 from orakul.web.parts import Parts, TokenSettings, WebSettings
 from orakul.web.tokens import Tokens
@@ -55,6 +56,12 @@ class Runner:
 
     def retry(self, task: Task, _sealed: bytes) -> None:
         self.heard.append(("retry", task.task_id))
+
+    def editable(self, _task: Task, _sealed: bytes) -> dict[str, Any]:
+        return {"args": [1], "kwargs": {}}
+
+    def prepare(self, _task: Task, _sealed: bytes, new_id: str, arguments: Any, queue: str | None) -> Prepared:
+        return Prepared(sealed=new_id.encode(), queue=queue, arguments=dict(arguments))
 
     def cancel(self, task: Task, _order: Cancellation) -> None:
         self.heard.append(("cancel", task.task_id))
@@ -153,6 +160,7 @@ class World:
             stream=Stream(),
             room=PostgresRoom(connections),
             audit=PostgresAudit(connections),
+            edited=EditedRuns(journal, reader, orders, {"celery": runner}),
         )
         world = cls(parts, journal, accounts, runner, connections)
         world.tokens = good_tokens()

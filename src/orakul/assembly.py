@@ -17,6 +17,7 @@ from orakul import extensions
 from orakul.errors import MissingExtraError, OrakulError, UnavailableError
 from orakul.settings import Settings, load_settings, without_password
 from orakul.tasks.control import Control
+from orakul.tasks.edited import EditedRuns
 from orakul.tasks.journal import Journal
 from orakul.tasks.leases import Reaper
 from orakul.tasks.orders import Fleet
@@ -99,6 +100,7 @@ class Assembly:
     accounts: "PostgresAccounts"
     feed: "PostgresFeed"
     audit: "PostgresAudit"
+    edited: EditedRuns
     control: Control
     runners: Mapping[str, Runner]
     recorder: Recorder | None = None
@@ -196,6 +198,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         accounts=PostgresAccounts(connections),
         feed=PostgresFeed(settings.feed_url or database.url),
         audit=PostgresAudit(connections),
+        edited=EditedRuns(journal, reader, orders, known),
         control=Control(journal, reader, orders, known),
         runners=known,
     )

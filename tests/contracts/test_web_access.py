@@ -34,6 +34,8 @@ TABLE = [
     Row("GET", "/api/tasks/{t-completed}/children", other=404),
     Row("POST", "/api/tasks/{t-failed}/retry", other=404, viewer=403),
     Row("DELETE", "/api/tasks/{t-pending}", other=404, viewer=403),
+    Row("GET", "/api/tasks/{t-failed}/run", other=404, viewer=403),
+    Row("POST", "/api/tasks/{t-failed}/run", other=404, viewer=403, json={"args": [2], "kwargs": {}}),
     Row("POST", "/api/admin/queue/pause", owner=403, other=403, viewer=403),
     Row("POST", "/api/admin/queue/resume", owner=403, other=403, viewer=403),
     Row("GET", "/api/audit", owner=403, other=403),

@@ -108,6 +108,7 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         fleet=assembly.orders,
         accounts=assembly.accounts,
         audit=assembly.audit,
+        edited=assembly.edited,
         stream=stream,
         room=assembly.room,
         depths=lambda queues: depths_of(assembly.runners, queues),

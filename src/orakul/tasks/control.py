@@ -301,11 +301,15 @@ class Control:
     def _read_retries(self) -> None:
         while True:
             page = self._reader.events(
-                types=("task.retry_requested", "task.retry_sent"), after=self._seen, limit=_RETRIES_A_PAGE
+                types=("task.retry_requested", "task.run_requested", "task.retry_sent"),
+                after=self._seen,
+                limit=_RETRIES_A_PAGE,
             )
             for stored in page.items:
                 event = stored.event
                 key = (event.task_id or "", int(event.data.get("attempt", 0)))
+                if event.event_type == "task.run_requested":
+                    key = (str(event.data.get("task")), 1)
                 if event.event_type == "task.retry_sent":
                     self._unsent.pop(key, None)
                 else:
@@ -351,6 +355,7 @@ class Control:
 
 
 _RETRIES_A_PAGE = 500
+_RETRY_TYPES = ("task.retry_requested", "task.run_requested", "task.retry_sent")
 _INTERRUPTED = "RetryInterrupted"
 _NO_MESSAGE = (
     "its original message was not kept: it was published without Orakul's `install(app)`, or keeping messages is "

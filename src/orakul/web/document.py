@@ -40,7 +40,9 @@ _SHOWN: tuple[type, ...] = (
     Insights,
     views.NameList,
     views.QueueOrder,
+    command_views.Arguments,
     command_views.AuditPage,
+    command_views.EditedRun,
     command_views.Reason,
     views.Me,
     views.Settings,
@@ -161,6 +163,7 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
         optional = getattr(wanted.get(name), "__struct_config__", None)
         # What is encoded carries every field, also those that have defaults, unless it says otherwise.
         leaves_out = (optional is not None and optional.omit_defaults) or name in {
+            "EditedRun",
             "QueueOrder",
             "Reason",
             "TaskError",

@@ -9,6 +9,7 @@ from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
 from orakul.tasks.audit import Audit
 from orakul.tasks.control import QueueCommand, TaskCommand
 from orakul.tasks.depths import QueueDepth
+from orakul.tasks.edited import EditedRuns
 from orakul.tasks.room import ControlRoom
 
 __all__ = ["Account", "Accounts", "Commands", "Parts", "StreamPart", "TokenSettings", "WebSettings"]
@@ -170,6 +171,7 @@ class Parts:
     room: ControlRoom | None = None
     depths: Callable[[Sequence[str]], Mapping[str, QueueDepth]] | None = None
     audit: Audit | None = None
+    edited: EditedRuns | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None

@@ -13,7 +13,7 @@ from orakul.tasks.task import TaskError
 
 __all__ = ["HISTORY_TYPES", "changes"]
 
-_COMMANDS = ("task.retry_requested", "task.cancel_requested")
+_COMMANDS = ("task.retry_requested", "task.cancel_requested", "task.run_requested")
 HISTORY_TYPES = (*EVENT_RANKS, *_COMMANDS)
 _CONCLUDED = (Rank.ENDED_BEFORE_START, Rank.LOST)
 
@@ -89,6 +89,7 @@ def _change(report: _Report, previous: _Report | None) -> Change:
         worker=short_text(data.get("worker")),
         author=short_text(data.get("author")),
         reason=long_text(data.get("reason"), 1_000),
+        origin=key_text(data.get("origin")),
         error=_error(data.get("error")),
     )
 
@@ -107,6 +108,7 @@ def _command(stored: StoredEvent) -> Change:
         duration_ms=None,
         author=key_text(event.user_id),
         reason=long_text(event.data.get("reason"), 1_000),
+        made=key_text(event.data.get("task")),
     )
 
 

@@ -12,9 +12,12 @@ from typing import Any
 from orakul.errors import NotPossibleError, UnavailableError
 from orakul.runners.celery.broker import Broker
 from orakul.runners.celery.depths import broker_depths
+from orakul.runners.celery.editing import edited, shown_for_editing
 from orakul.runners.celery.obedience import install_worker_side
-from orakul.runners.celery.originals import open_original
+from orakul.runners.celery.originals import Original, open_original, seal_original
 from orakul.runners.celery.renewal import renewed
+from orakul.tasks.edited import Prepared
+from orakul.tasks.masking import Masks
 from orakul.tasks.orders import ALL_QUEUES, Cancellation, Fleet, Worker
 from orakul.tasks.reader import PausedQueue
 from orakul.tasks.sealing import Sealer
@@ -41,17 +44,41 @@ class CeleryRunner:
         fleet: Fleet | None = None,
         transport_options: Mapping[str, Any] | None = None,
         control_exchange: str = "celery",
+        masks: Masks | None = None,
     ) -> None:
         self._broker = Broker(broker_url, transport_options, control_exchange)
         self._sealer = sealer
         self._fleet = fleet
+        self._masks = masks or Masks(())
 
     def retry(self, task: Task, sealed: bytes) -> None:
         """Send the kept message again as attempt `task.attempt`: once, or BrokerUnavailableError."""
+        self._broker.publish(renewed(self._original(task, sealed), task.attempt))
+
+    def editable(self, task: Task, sealed: bytes) -> dict[str, Any]:
+        """Return the arguments of the kept message, secrets masked."""
+        return shown_for_editing(self._original(task, sealed), self._masks, task.arguments)
+
+    def prepare(
+        self, task: Task, sealed: bytes, new_id: str, arguments: Mapping[str, Any], queue: str | None
+    ) -> Prepared:
+        """Return the kept message with these arguments, for a new task."""
+        original = self._original(task, sealed)
+        shown = shown_for_editing(original, self._masks, task.arguments)
+        new = edited(original, shown, arguments, new_id, queue)
+        return Prepared(
+            sealed=seal_original(self._opener(), new_id, new),
+            queue=queue or task.queue,
+            arguments=self._masks.show(shown_for_editing(new, self._masks, task.arguments)),
+        )
+
+    def _original(self, task: Task, sealed: bytes) -> Original:
+        return open_original(self._opener(), task.task_id, sealed)
+
+    def _opener(self) -> Sealer:
         if self._sealer is None:
             raise NotPossibleError("kept messages cannot be opened here: no secret key is set (ORAKUL_SECRET_KEY)")
-        original = open_original(self._sealer, task.task_id, sealed)
-        self._broker.publish(renewed(original, task.attempt))
+        return self._sealer
 
     def cancel(self, task: Task, order: Cancellation) -> None:
         """Tell all workers of one cancellation."""

@@ -2,6 +2,7 @@
 
 from orakul.runners.celery.control import CeleryRunner
 from orakul.settings import Settings
+from orakul.tasks.masking import Masks
 from orakul.tasks.orders import Fleet
 from orakul.tasks.sealing import Sealer
 
@@ -12,4 +13,4 @@ def runner(settings: Settings, sealer: Sealer, fleet: Fleet) -> CeleryRunner | N
     """Return the runner of the broker in the settings, None where none is set."""
     if settings.celery.broker is None:
         return None
-    return CeleryRunner(settings.celery.broker, sealer, fleet=fleet)
+    return CeleryRunner(settings.celery.broker, sealer, fleet=fleet, masks=Masks(settings.mask))
