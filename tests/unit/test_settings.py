@@ -51,6 +51,8 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
     samples |= {"operations.level": "debug", "operations.split_by_thread": "1", "operations.only_failures": "true"}
     samples |= {"operations.record": "true"}
     samples |= {"web.metrics": "off", "celery.keep_messages": "false", "data": "/x", "secret_key": "k" * 32}
+    samples |= {"database_url": "postgresql://a/b", "feed_url": "postgres://a/b", "celery.broker": "amqps://a//"}
+    samples |= {"jwt.secret": "s" * 32}
     numbers = {"jwt.leeway_seconds", "retention.events_days", "retention.logs_days", "stream.connections"}
     name = key.name  # type: ignore[attr-defined]
     text = samples.get(name) or ("5" if name in numbers or name.endswith(("_seconds", "_hours")) else "https://a.b/c")
@@ -105,6 +107,21 @@ def test_a_wrong_variable_is_named_with_the_nearest_right_one(tmp_path: Path) ->
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(tmp_path: Path, toml: str, says: str) -> None:
     assert says in complaint(tmp_path, toml)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ORAKUL_DATABASE_URL", "mysql://root:hidden@host/db", "it is a PostgreSQL address, postgresql://…"),
+        ("ORAKUL_FEED_URL", "host/db", "it is a PostgreSQL address, postgresql://…"),
+        ("ORAKUL_CELERY_BROKER", "redsi://host:6379/0", "it is the address of a broker, redis://… or amqp://…"),
+        ("ORAKUL_JWT_SECRET", "short", "expected str of length >= 32"),
+    ],
+)
+def test_an_address_or_secret_of_the_wrong_form_is_named(tmp_path: Path, variable: str, value: str, says: str) -> None:
+    name = next(key.name for key in known().values() if key.variable == variable)
+    said = complaint(tmp_path, **{variable: value})
+    assert said == f"environment variable {variable}: {name} cannot be this secret value: {says}"
 
 
 def test_the_nearest_right_value_is_told(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ MASKED = (
 
 _SECRET = {"extra_json_schema": {"secret": True}}
 
+# What an address must begin with; the title is what is said where it does not.
+_PostgresAddress = Annotated[str, Meta(pattern="^postgres(ql)?://", title="a PostgreSQL address, postgresql://…")]
+_BrokerAddress = Annotated[
+    str,
+    Meta(
+        pattern=r"^(rediss?|redis\+socket|sentinel|amqps?|pyamqp|memory)://",
+        title="the address of a broker, redis://… or amqp://…",
+    ),
+]
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """A group of settings that hides what is secret when it is printed."""
@@ -68,9 +78,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 class JwtSettings(Section, frozen=True, kw_only=True):
     """The tokens of your house's own authentication: give one of secret, public key and JWKS address."""
 
-    secret: Annotated[str | None, Meta(description="Shared secret of HS256 tokens, 32 bytes or more.", **_SECRET)] = (
-        None
-    )
+    secret: Annotated[
+        Annotated[str, Meta(min_length=32)] | None,
+        Meta(description="Shared secret of HS256 tokens, 32 bytes or more.", **_SECRET),
+    ] = None
     public_key: Annotated[
         str | None, Meta(description="Public key of RS256 or ES256 tokens: PEM text, or the path of a PEM file.")
     ] = None
@@ -88,7 +99,7 @@ class CelerySettings(Section, frozen=True, kw_only=True):
     """The Celery fleet."""
 
     broker: Annotated[
-        str | None,
+        _BrokerAddress | None,
         Meta(
             description="Broker that commands (retry, cancel, pause) go to, `redis://…` or `amqp://…`; unset: the web "
             "application sends none to Celery.",
@@ -182,7 +193,7 @@ class Settings(Section, frozen=True, kw_only=True):
     host: Annotated[str, Meta(description="Address that the web application listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port that it listens on; 0: any free one.")] = 8080
     database_url: Annotated[
-        str | None,
+        _PostgresAddress | None,
         Meta(
             description="Your PostgreSQL (15 or newer), `postgresql://user:password@host/database`; unset: an embedded "
             "server in the data folder.",
@@ -190,7 +201,7 @@ class Settings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     feed_url: Annotated[
-        str | None,
+        _PostgresAddress | None,
         Meta(
             description="PostgreSQL address for the feed's own connection, where `database_url` goes through a pooler "
             "that cannot LISTEN; unset: `database_url`.",

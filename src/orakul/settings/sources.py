@@ -82,7 +82,15 @@ def _reason(key: Key, value: Any, error: msgspec.ValidationError) -> str:
         by_letters = {choice.lower(): choice for choice in choices}
         near = get_close_matches(str(value).lower(), by_letters, n=1)
         return f"it is one of {', '.join(choices)}" + (f"; did you mean {by_letters[near[0]]}?" if near else "")
+    if title := _title(key.type):
+        return f"it is {title}"
     return str(error).replace("`", "").removesuffix(" - at $").lower()
+
+
+def _title(kind: Any) -> str | None:
+    """Return what a text of a certain form is called, where the setting has one."""
+    parts = (kind, *get_args(kind))
+    return next((meta.title for part in parts for meta in getattr(part, "__metadata__", ()) if meta.title), None)
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
