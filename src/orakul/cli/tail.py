@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -42,10 +43,37 @@ def command(
     only = "task,log" if logs else "task"
     with httpx2.Client(base_url=url, timeout=httpx2.Timeout(10, read=60)) as client:
         client.headers["Authorization"] = f"Bearer {token or _sign_in(client, url, user)}"
+        changes = Changes()
         for kind, data in _events(client, url, only):
-            line = data.decode() if as_json else _line(kind, data)
+            line = data.decode() if as_json else _line(kind, data) if changes.is_new(kind, data) else ""
             if line:
                 print(line, flush=True)
+
+
+class Changes:
+    """Tells a change from a state that was shown already.
+
+    Each event comes with its task as that now is, so a late or overtaken one says a state for the second time.
+    """
+
+    def __init__(self, remembered: int = 10_000) -> None:
+        self._shown: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
+        self._remembered = remembered
+
+    def is_new(self, kind: str, data: bytes) -> bool:
+        """Tell whether this is worth a line: a log line, progress, or a state that the task was not in last."""
+        import msgspec
+
+        said = msgspec.json.decode(data)
+        if kind != "task" or said.get("event_type") == "task.progress":
+            return True
+        task_id = str(said.get("task_id"))
+        state = (said.get("new_status") or said.get("status"), said.get("attempt"), said.get("run"))
+        before = self._shown.pop(task_id, None)
+        self._shown[task_id] = state
+        if len(self._shown) > self._remembered:
+            self._shown.popitem(last=False)
+        return state != before
 
 
 def _sign_in(client: Any, url: str, user: str | None) -> str:
