@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from orakul import extensions
-from orakul.errors import MissingExtraError, OrakulError, UnavailableError
+from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
 from orakul.settings import Settings, load_settings, without_password
 from orakul.tasks.control import Control
 from orakul.tasks.edited import EditedRuns
@@ -148,7 +148,10 @@ class Assembly:
     def notices(self) -> dict[str, str]:
         """Return how it stands with the broker, where one is set: `ok`, or what it said last."""
         telling = next((chore for chore in self._chores if chore.what == _ORDERS), None)
-        return {} if telling is None else {"broker": telling.trouble or "ok"}
+        if telling is None:
+            return {}
+        of_broker = isinstance(telling.failure, BrokerUnavailableError)  # a database that is away is told elsewhere
+        return {"broker": telling.trouble or "ok" if of_broker else "ok"}
 
     def _forget(self) -> None:
         from orakul.journals.postgres.retention import forget  # noqa: PLC0415 (a product)
@@ -235,6 +238,7 @@ class _Chore(threading.Thread):
         self.what = what
         self.trouble: str | None = None
         """What went wrong the last time, None where nothing did."""
+        self.failure: Exception | None = None
         self._do = do
         self._every = every
         self._ready = ready
@@ -250,11 +254,13 @@ class _Chore(threading.Thread):
             try:
                 answer = self._do()
             except Exception as error:  # noqa: BLE001 (a chore that fails is tried again)
+                self.failure = error
                 self._tell(error)
                 pause = min(max(0.5, pause * 1.5), 15.0) if pause < self._every else self._every
                 continue
             if self.trouble is not None:
                 log.info("%s: works again", self.what)
+            self.failure = None
             self.trouble, pause = None, answer if isinstance(answer, float) else self._every
 
     def _tell(self, error: Exception) -> None:
