@@ -12,6 +12,8 @@ _MESSAGE = 4_000
 _TRACEBACK = 32_000
 _FRAMES = 50
 _TAIL = 24_000
+# Their frames are passed over for the place: a soft limit's handler, what raises again at `retry`, and our own wrapper.
+_CELERYS = ("celery.", "billiard.", "kombu.", "orakul.runners.")
 
 
 def error_of(exception: BaseException | None, einfo: Any = None, secrets: Sequence[str] = ()) -> dict[str, Any]:
@@ -62,16 +64,21 @@ def _traceback(exception: BaseException | None, einfo: Any) -> str:
 
 
 def _place(exception: BaseException | None) -> str | None:
-    """Return `file:line function` of the innermost frame."""
+    """Return `file:line function` of the innermost frame that is not Celery's; of the innermost where all are."""
     frame = exception.__traceback__ if exception is not None else None
-    if frame is None:
-        return None
+    told = None
+    told_is_own = False
     for _ in range(10_000):  # a recursion that went too deep is still walked in a millisecond
-        if frame.tb_next is None:
+        if frame is None:
             break
+        own = not str(frame.tb_frame.f_globals.get("__name__")).startswith(_CELERYS)
+        if own or not told_is_own:
+            told, told_is_own = frame, own
         frame = frame.tb_next
-    code = frame.tb_frame.f_code
-    return clean_text(f"{code.co_filename}:{frame.tb_lineno} {code.co_name}", 500)
+    if told is None:
+        return None
+    code = told.tb_frame.f_code
+    return clean_text(f"{code.co_filename}:{told.tb_lineno} {code.co_name}", 500)
 
 
 def _shown(text: str, secrets: Sequence[str], limit: int) -> str:
