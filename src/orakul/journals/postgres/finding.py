@@ -6,7 +6,7 @@ day, then of the last hour: the answer says that it is partial.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
@@ -16,7 +16,16 @@ from orakul.errors import InvalidQueryError
 from orakul.journals.postgres import statements as sql
 from orakul.journals.postgres.bounded import count_statement, failures_statement, groups_statement
 from orakul.journals.postgres.connection import Connections
-from orakul.journals.postgres.paging import Cursor, Statement, after, check, cursor_of, page_statement
+from orakul.journals.postgres.paging import (
+    Cursor,
+    Searched,
+    Statement,
+    after,
+    check,
+    cursor_of,
+    page_statement,
+    search_statement,
+)
 from orakul.journals.postgres.rows import task_from
 from orakul.tasks.reader import Page, TaskQuery
 from orakul.tasks.room import Count, Counts, ErrorGroup, ErrorGroups
@@ -34,6 +43,9 @@ _COUNT_TIMES = ((300, None), (80, timedelta(hours=1)))
 _GROUP_TIMES = ((900, None),)
 _FAILURE_TIMES = ((700, None), (250, timedelta(hours=1)))
 _WORDS = "SELECT string_agg(quote_literal(lexeme) || ':*', ' & ') FROM unnest(to_tsvector('simple', %s))"
+_MOST_RARE = 2_000
+_SEARCH_TIME = 300
+_BY_INDEX_OF_WORDS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"
 Times = Sequence[tuple[int, timedelta | None]]
 
 
@@ -144,11 +156,20 @@ def _with_words(connections: Connections, query: TaskQuery) -> TaskQuery:
     """Return the query with the words of its text as what PostgreSQL searches by: all of them, each a beginning."""
     if query.text is None:
         return query
-    values = [short_text(query.text)]
-    words = _rows(connections, Statement(_WORDS, values), None)[0][0]
+    words = _rows(connections, Statement(_WORDS, [short_text(query.text)]), None)[0][0]
     if words is None:
         raise InvalidQueryError("`text` has no word in it that could be searched for")
-    return msgspec.structs.replace(query, text=words)
+    query = msgspec.structs.replace(query, text=words)
+    # Of rare words all tasks are taken from the words' index; of frequent ones the tasks are looked through, the newest
+    # first. PostgreSQL cannot know which a beginning of a word is.
+    try:
+        rows = _rows(connections, search_statement(query, _MOST_RARE + 1), _SEARCH_TIME, _BY_INDEX_OF_WORDS)
+    except errors.QueryCanceled:
+        return query
+    if len(rows) > _MOST_RARE:
+        return query
+    facts = {name: getattr(query, name) for name in TaskQuery.__struct_fields__}
+    return Searched(**facts, task_ids=[row[0] for row in rows])
 
 
 def _tries(query: TaskQuery, times: Times, cursor: Cursor | None = None) -> Iterator[tuple[int, TaskQuery, bool]]:
@@ -163,7 +184,9 @@ def _tries(query: TaskQuery, times: Times, cursor: Cursor | None = None) -> Iter
             yield milliseconds, msgspec.structs.replace(query, since=newest - window), True
 
 
-def _rows(connections: Connections, statement: Statement, milliseconds: int | None) -> list[tuple[Any, ...]]:
+def _rows(
+    connections: Connections, statement: Statement, milliseconds: int | None, settings: LiteralString = "SELECT"
+) -> list[tuple[Any, ...]]:
     """Run a statement; where a time is given, QueryCanceled is raised when it is over."""
 
     def read(connection: psycopg.Connection) -> list[tuple[Any, ...]] | errors.QueryCanceled:
@@ -171,7 +194,7 @@ def _rows(connections: Connections, statement: Statement, milliseconds: int | No
             return connection.execute(statement.text, statement.values or None).fetchall()
         try:
             with connection.transaction():
-                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}; {settings}")
                 return connection.execute(statement.text, statement.values or None).fetchall()
         except errors.QueryCanceled as late:
             return late  # not an outage: the caller asks for less

@@ -24,12 +24,14 @@ from orakul.tasks.storable import key_text, short_text
 __all__ = [
     "SORTS",
     "Cursor",
+    "Searched",
     "Statement",
     "after",
     "check",
     "conditions",
     "cursor_of",
     "page_statement",
+    "search_statement",
     "upper_bound",
 ]
 
@@ -59,6 +61,12 @@ class Cursor(msgspec.Struct, frozen=True):
 
     sort: str
     values: list[str | None]
+
+
+class Searched(TaskQuery, frozen=True, kw_only=True):
+    """A query whose text has been searched for already: these tasks have it."""
+
+    task_ids: Sequence[str]
 
 
 class Statement(NamedTuple):
@@ -183,10 +191,8 @@ def _filters(query: TaskQuery) -> tuple[list[str], list[Any]]:
     if query.error:
         add("error_key = %s", _error_key(query.error))
     if query.text:
-        # The times are said here too: the words have an index by time of their own.
-        where = " AND ".join(["words @@ %s::tsquery", *(condition for condition, _ in times)])
-        inner = f"SELECT task_id FROM {SCHEMA}.task_words WHERE {where}"  # noqa: S608 (made here)
-        add(f"task_id IN ({inner})", query.text, *(value for _, value in times))  # a tsquery: see `finding`
+        condition, given = _text(query)
+        add(condition, *given)
     if query.search and (begin := key_text(query.search.strip())):
         add("task_id >= %s AND task_id < %s", begin, upper_bound(begin))
     return conditions, values
@@ -195,6 +201,23 @@ def _filters(query: TaskQuery) -> tuple[list[str], list[Any]]:
 def _times(query: TaskQuery) -> list[tuple[str, datetime]]:
     bounds = (("created_at >= %s", query.since), ("created_at < %s", query.until))
     return [(condition, moment) for condition, moment in bounds if moment is not None]
+
+
+def search_statement(query: TaskQuery, limit: int) -> Statement:
+    """Return the statement of the ids of tasks that have the text's words, a tsquery here."""
+    times = _times(query)
+    where = " AND ".join(["words @@ %s::tsquery", *(condition for condition, _ in times)])
+    text = f"SELECT task_id FROM {SCHEMA}.task_words WHERE {where} LIMIT {limit}"  # noqa: S608 (made here)
+    return Statement(text, [query.text, *(value for _, value in times)])
+
+
+def _text(query: TaskQuery) -> tuple[str, list[Any]]:
+    if isinstance(query, Searched):
+        return "task_id = ANY(%s)", [list(query.task_ids)]
+    times = _times(query)  # said here too: the words have an index by time of their own
+    where = " AND ".join(["words @@ %s::tsquery", *(condition for condition, _ in times)])
+    inner = f"SELECT task_id FROM {SCHEMA}.task_words WHERE {where}"  # noqa: S608 (made here)
+    return f"task_id IN ({inner})", [query.text, *(value for _, value in times)]
 
 
 def _error_key(key: str) -> int:
