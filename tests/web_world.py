@@ -22,6 +22,7 @@ from orakul.journals.postgres import (
     Connections,
     PostgresAccounts,
     PostgresAudit,
+    PostgresBulkJobs,
     PostgresJournal,
     PostgresOrders,
     PostgresReader,
@@ -160,6 +161,8 @@ class World:
             stream=Stream(),
             room=PostgresRoom(connections),
             audit=PostgresAudit(connections),
+            bulk=PostgresBulkJobs(connections),
+            tell=journal.append,
             edited=EditedRuns(journal, reader, orders, {"celery": runner}),
         )
         world = cls(parts, journal, accounts, runner, connections)
@@ -171,6 +174,11 @@ class World:
         self.journal.append(history_of_ann())
         keep = "INSERT INTO orakul.saved_views VALUES ('v-ann', '7', false, 'mine of t-', 'status=failed', '[]')"
         self.connections.run("write", lambda connection: connection.execute(keep))
+        begin = (
+            "INSERT INTO orakul.bulk_jobs (job_id, author, command, filter, sameness)"
+            " VALUES ('b-ann', '7', 'retry', '{}', 'b-ann')"
+        )
+        self.connections.run("write", lambda connection: connection.execute(begin))
         return self
 
     def people(self) -> "World":

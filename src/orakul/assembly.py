@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orakul import extensions
 from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
 from orakul.settings import Settings, load_settings, without_password
+from orakul.tasks.bulk import BulkWork
 from orakul.tasks.control import Control
 from orakul.tasks.edited import EditedRuns
 from orakul.tasks.journal import Journal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         EmbeddedPostgres,
         PostgresAccounts,
         PostgresAudit,
+        PostgresBulkJobs,
         PostgresFeed,
         PostgresJournal,
         PostgresOrders,
@@ -101,6 +103,7 @@ class Assembly:
     feed: "PostgresFeed"
     audit: "PostgresAudit"
     edited: EditedRuns
+    bulk: "PostgresBulkJobs"
     control: Control
     runners: Mapping[str, Runner]
     recorder: Recorder | None = None
@@ -127,6 +130,8 @@ class Assembly:
         reaper = Reaper(self.journal, self.orders, lease_seconds=self.settings.lease_seconds)
         self._begin("keeping the tables up to date", upgrade, every=1.0)
         self._begin("looking for lost workers", reaper.sweep, every=min(5.0, self.settings.lease_seconds / 4))
+        bulk = BulkWork(self.bulk, self.control, self.reader, self.journal)
+        self._begin("commanding many tasks", bulk.step, every=1.0)
         self._begin("finishing interrupted retries", self.control.recover, every=10.0)
         self._begin("adding up what charts show", self.room.rollups.fold, every=2.0)
         self._begin("dropping fine steps of old charts", self.room.rollups.forget, every=_UPKEEP_HOURS * 3600)
@@ -176,6 +181,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         Connections,
         PostgresAccounts,
         PostgresAudit,
+        PostgresBulkJobs,
         PostgresFeed,
         PostgresJournal,
         PostgresOrders,
@@ -202,6 +208,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         feed=PostgresFeed(settings.feed_url or database.url),
         audit=PostgresAudit(connections),
         edited=EditedRuns(journal, reader, orders, known),
+        bulk=PostgresBulkJobs(connections),
         control=Control(journal, reader, orders, known),
         runners=known,
     )

@@ -36,6 +36,11 @@ TABLE = [
     Row("DELETE", "/api/tasks/{t-pending}", other=404, viewer=403),
     Row("GET", "/api/tasks/{t-failed}/run", other=404, viewer=403),
     Row("POST", "/api/tasks/{t-failed}/run", other=404, viewer=403, json={"args": [2], "kwargs": {}}),
+    Row("GET", "/api/bulk"),
+    Row("POST", "/api/bulk", viewer=403, json={"command": "retry", "filter": {"status": ["failed"]}}),
+    Row("GET", "/api/bulk/{b-ann}", other=404),
+    Row("GET", "/api/bulk/{b-ann}/results", other=404),
+    Row("DELETE", "/api/bulk/{b-ann}", other=404, viewer=403),
     Row("POST", "/api/admin/queue/pause", owner=403, other=403, viewer=403),
     Row("POST", "/api/admin/queue/resume", owner=403, other=403, viewer=403),
     Row("GET", "/api/audit", owner=403, other=403),
@@ -94,7 +99,7 @@ def served(routes: Any) -> Iterator[tuple[str, str]]:
 
 def test_every_route_is_in_the_table(world: World) -> None:
     app = create_app(world.parts)
-    named = {"t": "{task_id}", "v": "{view_id}"}
+    named = {"b": "{task_id}", "t": "{task_id}", "v": "{view_id}"}
     in_table = {(row.method, re.sub(r"\{(.)[^}]*\}", lambda found: named[found[1]], row.path)) for row in TABLE}
     assert set(served(app.routes)) == in_table
     in_document = {(m.upper(), path) for path, operations in app.openapi()["paths"].items() for m in operations}

@@ -64,6 +64,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs that command many tasks
+         * @description Return the latest jobs.
+         */
+        get: operations["bulk_jobs"];
+        put?: never;
+        /**
+         * Command many tasks
+         * @description Begin to retry or cancel tasks: those named, or those there now that fit the list's filters.
+         */
+        post: operations["begin_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bulk/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One job
+         * @description Return one job, which is also a task of kind `bulk` with the same id.
+         */
+        get: operations["bulk_job"];
+        put?: never;
+        post?: never;
+        /**
+         * Abort a job
+         * @description Stop a job. What it commanded already stays commanded.
+         */
+        delete: operations["abort_bulk"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bulk/{task_id}/results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What came of each task
+         * @description Return what came of each task of the job.
+         */
+        get: operations["bulk_results"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/charts": {
         parameters: {
             query?: never;
@@ -709,11 +777,87 @@ export interface components {
             waiting_ms: number;
         };
         /**
+         * BulkFilter
+         * @description The list's filters. No status: those that the command is for.
+         */
+        BulkFilter: {
+            error?: string | null;
+            kind?: string[];
+            name?: string | null;
+            queue?: string[];
+            search?: string | null;
+            since?: string | null;
+            status?: string[];
+            text?: string | null;
+            until?: string | null;
+            user?: string | null;
+            worker?: string[];
+        };
+        /**
+         * BulkForm
+         * @description What to command, of which tasks (either by filter or by id), and why.
+         */
+        BulkForm: {
+            /** @enum {unknown} */
+            command: "cancel" | "retry";
+            filter?: components["schemas"]["BulkFilter"] | null;
+            reason?: string | null;
+            task_ids?: string[] | null;
+        };
+        /**
+         * BulkJob
+         * @description A job. `total` grows until `gathered`; done, failed and skipped are those of its tasks that are through.
+         */
+        BulkJob: {
+            author: string;
+            /** @enum {unknown} */
+            command: "cancel" | "retry";
+            /** Format: date-time */
+            created_at: string;
+            done: number;
+            failed: number;
+            finished_at: string | null;
+            gathered: boolean;
+            job_id: string;
+            note: string | null;
+            reason: string | null;
+            skipped: number;
+            /** @enum {unknown} */
+            status: "aborted" | "completed" | "running";
+            total: number;
+        };
+        /**
+         * BulkList
+         * @description Jobs, the latest first.
+         */
+        BulkList: {
+            items: components["schemas"]["BulkJob"][];
+            next: string | null;
+        };
+        /**
+         * BulkResult
+         * @description A task of a job, and what came of it; `result` is None while it waits.
+         */
+        BulkResult: {
+            number: number;
+            result: string | null;
+            said: string | null;
+            task_id: string;
+        };
+        /**
+         * BulkResults
+         * @description Tasks of a job in order; `next` is the `after` of the following page.
+         */
+        BulkResults: {
+            items: components["schemas"]["BulkResult"][];
+            next: string | null;
+        };
+        /**
          * Change
          * @description One line of a task's history: a change of status, or a command with its author (`status` None then).
          *
-         *         `duration_ms` is how long the status before it (`previous`) had lasted. `made` is the new task that a run with edited
-         *         arguments made of this one, `origin` the one that this task was made of.
+         *         `duration_ms` is how long the status before it (`previous`) had lasted. `made` is the new task that a run with
+         *         edited arguments made of this one, `origin` the one that this task was made of.
          */
         Change: {
             attempt: number;
@@ -1510,6 +1654,359 @@ export interface operations {
             };
             /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bulk_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The latest jobs, one's own or all. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_bulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkForm"];
+            };
+        };
+        responses: {
+            /** @description The job; the one that runs, where it is the same. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkJob"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bulk_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkJob"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abort_bulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job: it stops after the commands that it is giving. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkJob"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bulk_results: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tasks of a job, in order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -109,6 +109,8 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         accounts=assembly.accounts,
         audit=assembly.audit,
         edited=assembly.edited,
+        bulk=assembly.bulk,
+        tell=assembly.journal.append,
         stream=stream,
         room=assembly.room,
         depths=lambda queues: depths_of(assembly.runners, queues),

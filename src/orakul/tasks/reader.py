@@ -57,8 +57,8 @@ class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a task's history: a change of status, or a command with its author (`status` None then).
 
-    `duration_ms` is how long the status before it (`previous`) had lasted. `made` is the new task that a run with edited
-    arguments made of this one, `origin` the one that this task was made of.
+    `duration_ms` is how long the status before it (`previous`) had lasted. `made` is the new task that a run with
+    edited arguments made of this one, `origin` the one that this task was made of.
     """
 
     seq: int

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse
 
 from orakul.tasks import Summary
+from orakul.tasks.bulk import BulkJob
 from orakul.tasks.control import QueueCommand
 from orakul.tasks.room import Chart, Counts, ErrorGroups, Insights, SavedView
 from orakul.web import command_views, room_views, views
@@ -42,6 +43,10 @@ _SHOWN: tuple[type, ...] = (
     views.QueueOrder,
     command_views.Arguments,
     command_views.AuditPage,
+    command_views.BulkForm,
+    command_views.BulkList,
+    command_views.BulkResults,
+    BulkJob,
     command_views.EditedRun,
     command_views.Reason,
     views.Me,
@@ -163,6 +168,8 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
         optional = getattr(wanted.get(name), "__struct_config__", None)
         # What is encoded carries every field, also those that have defaults, unless it says otherwise.
         leaves_out = (optional is not None and optional.omit_defaults) or name in {
+            "BulkFilter",
+            "BulkForm",
             "EditedRun",
             "QueueOrder",
             "Reason",

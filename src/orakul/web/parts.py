@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from orakul.events import Event
 from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
 from orakul.tasks.audit import Audit
+from orakul.tasks.bulk import BulkJobs
 from orakul.tasks.control import QueueCommand, TaskCommand
 from orakul.tasks.depths import QueueDepth
 from orakul.tasks.edited import EditedRuns
@@ -172,6 +174,8 @@ class Parts:
     depths: Callable[[Sequence[str]], Mapping[str, QueueDepth]] | None = None
     audit: Audit | None = None
     edited: EditedRuns | None = None
+    bulk: BulkJobs | None = None
+    tell: Callable[[Sequence[Event]], object] | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None

@@ -8,6 +8,7 @@
 | `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
 | `PostgresFeed` | `tasks.Feed` |
 | `PostgresAudit` | `tasks.audit.Audit` |
+| `PostgresBulkJobs` | `tasks.bulk.BulkJobs` |
 | `PostgresAccounts` | Orakul's own users |
 | `Connections` | what they share: give one to all of them, or a URL to each |
 | `EmbeddedPostgres` | a server of our own, in the data folder |
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.accounts import PostgresAccounts
     from orakul.journals.postgres.append import PostgresJournal
     from orakul.journals.postgres.audit import PostgresAudit
+    from orakul.journals.postgres.bulk import PostgresBulkJobs
     from orakul.journals.postgres.connection import Connections
     from orakul.journals.postgres.embedded import EmbeddedPostgres
     from orakul.journals.postgres.feed import PostgresFeed
@@ -36,6 +38,7 @@ __all__ = [
     "EmbeddedPostgres",
     "PostgresAccounts",
     "PostgresAudit",
+    "PostgresBulkJobs",
     "PostgresFeed",
     "PostgresJournal",
     "PostgresOrders",
@@ -48,6 +51,7 @@ _MODULES = {
     "EmbeddedPostgres": "embedded",
     "PostgresAccounts": "accounts",
     "PostgresAudit": "audit",
+    "PostgresBulkJobs": "bulk",
     "PostgresFeed": "feed",
     "PostgresJournal": "append",
     "PostgresOrders": "orders",
