@@ -75,3 +75,22 @@ def test_a_reason_that_does_not_fit_is_refused_before_anything_is_done(world: Wo
             response = owner(method, path, content=body)
             assert response.status_code == 422, body
     assert world.runner.heard == []
+
+
+def test_a_job_pressed_twice_is_one_job_and_one_command(world: World) -> None:
+    owner = world.client("owner")
+    body = {"command": "retry", "filter": {}, "reason": "repaired"}
+    first, second = (owner("POST", "/api/bulk", json=body).json() for _ in range(2))
+    assert first["job_id"] == second["job_id"]
+    [entry] = world.client("admin")("GET", "/api/audit?type=bulk.requested").json()["items"]
+    assert (entry["author"], entry["reason"], entry["task_id"]) == ("7", "repaired", first["job_id"])
+    aborted = owner("DELETE", f"/api/bulk/{first['job_id']}").json()
+    assert aborted["status"] == "aborted"
+    assert owner("GET", f"/api/tasks/{first['job_id']}").json()["status"] == "cancelled"
+    for wrong in (
+        {},
+        {"command": "retry"},
+        {"command": "burn", "filter": {}},
+        {"command": "retry", "filter": {"x": 1}},
+    ):
+        assert owner("POST", "/api/bulk", json=wrong).status_code == 422

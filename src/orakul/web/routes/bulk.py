@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
@@ -55,7 +56,12 @@ def begin(parts: TheParts, identity: Commander, form: Form) -> Response:
         task_ids=form.task_ids or (),
     )
     if parts.tell is not None and not job.done + job.failed + job.skipped:
-        asked = _command_event("bulk.requested", job, identity.user_id)
+        # Of a second click the journal knows the event already.
+        asked = msgspec.structs.replace(
+            _command_event("bulk.requested", job, identity.user_id),
+            event_id=f"{job.job_id}.requested",
+            timestamp=job.created_at,
+        )
         parts.tell([asked, *job_events(job, "task.pending", "task.in_progress")])
     return JsonResponse(job)
 
