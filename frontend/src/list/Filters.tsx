@@ -51,7 +51,7 @@ export function Filters({ view, searchRef, held, onShowNew }: Props) {
   const { me } = useRoom();
   const [search, setSearch] = useTyped(view.search, (text) => changeView({ search: text.trim() }, "replace"));
   const [user, setUser] = useTyped(view.user, (text) => changeView({ user: text.trim() }, "replace"));
-  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => api.queues(signal), retry: false, staleTime: 30_000 });
+  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => api.queues(signal), enabled: me.role !== "user", retry: false, staleTime: 30_000 });
   const queueNames = [...new Set([...(queues.data?.items.map((queue) => queue.queue) ?? []), view.queue].filter(Boolean))];
   const kinds = [...new Set([...KINDS, view.kind].filter(Boolean))];
   const any = [view.name, view.user, view.kind, view.queue, view.search].some(Boolean) || view.status.length > 0;
@@ -112,7 +112,9 @@ export function Filters({ view, searchRef, held, onShowNew }: Props) {
           </label>
         )}
         <Choice label={t`Kind`} any={t`Any kind`} value={view.kind} options={kinds} onChange={(kind) => changeView({ kind })} />
-        <Choice label={t`Queue`} any={t`Any queue`} value={view.queue} options={queueNames} onChange={(queue) => changeView({ queue })} />
+        {queueNames.length > 0 && (
+          <Choice label={t`Queue`} any={t`Any queue`} value={view.queue} options={queueNames} onChange={(queue) => changeView({ queue })} />
+        )}
         <SortChoice sort={view.sort} />
         <button
           type="button"

@@ -278,7 +278,7 @@ def _error_head(task: Task) -> ErrorHead | None:
 def _common(task: Task) -> dict[str, Any]:
     duration = None
     if task.started_at is not None and task.finished_at is not None:
-        duration = max(0.0, (task.finished_at - task.started_at).total_seconds() * 1000)
+        duration = round(max(0.0, (task.finished_at - task.started_at).total_seconds() * 1000), 3)
     return {
         "task_id": task.task_id,
         "kind": task.kind,

@@ -85,7 +85,7 @@ def _change(report: _Report, previous: _Report | None) -> Change:
         attempt=attempt,
         run=run,
         timestamp=report.timestamp,
-        duration_ms=None if lasted is None else max(lasted, 0.0),  # clocks of two machines may disagree
+        duration_ms=None if lasted is None else round(max(lasted, 0.0), 3),  # clocks of two machines may disagree
         worker=short_text(data.get("worker")),
         author=short_text(data.get("author")),
         reason=long_text(data.get("reason"), 1_000),
