@@ -285,6 +285,16 @@ def page(browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]
         assert not errors, errors
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what lives among real servers and processes again, up to twice, where it fails; it is listed then (`-r R`).
+
+    A law of our own code fails every time; the machine's neighbours do not. Unit tests have no such mercy.
+    """
+    for item in items:
+        if "unit" not in item.path.parts:
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Let fixtures know how their test ended."""
