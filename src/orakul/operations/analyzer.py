@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from ddsketch import DDSketch
 
-from orakul.operations.collector import Call
+from orakul.operations.collection import Call
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog
 
 __all__ = ["Bottleneck", "Difference", "ErrorGroup", "OperationAnalyzer", "Statistics"]

@@ -7,9 +7,10 @@ from typing import Any
 
 from orakul import extensions
 from orakul.errors import SettingsError
-from orakul.operations.collector import Sink, collector
-from orakul.operations.handlers import ErrorHandlers
+from orakul.operations.collection import Sink, collector
+from orakul.operations.handlers import ErrorHandler, ErrorHandlers
 from orakul.operations.levels import set_detail_level
+from orakul.operations.mail import EmailErrorHandler
 from orakul.operations.outputs import Output
 from orakul.operations.recording import OperationRecorder
 from orakul.settings import OperationsSettings, load_settings
@@ -27,7 +28,7 @@ def configure(settings: OperationsSettings | None = None) -> Callable[[], None]:
     by_name = dict(_level(each) for each in given.levels)
     sinks: list[Sink] = [_output(each, given) for each in given.outputs]
     if given.error_handlers:
-        sinks.append(ErrorHandlers([_load("orakul.error_handlers", name)() for name in given.error_handlers]))
+        sinks.append(ErrorHandlers([_handler(name, given) for name in given.error_handlers]))
     recorder = extensions.load("orakul.recorders", "default")() if given.record else None
     if recorder is not None:
         sinks.append(OperationRecorder(recorder.record))
@@ -66,6 +67,23 @@ def _output(text: str, settings: OperationsSettings) -> Output:
         split_by_thread=settings.split_by_thread,
         only_failures=settings.only_failures,
     )
+
+
+def _handler(name: str, settings: OperationsSettings) -> ErrorHandler:
+    if name != "email":
+        made: ErrorHandler = _load("orakul.error_handlers", name)()
+        return made
+    if not settings.email_to or not settings.email_from:
+        raise SettingsError("operations.error_handlers: email needs operations.email_to and operations.email_from")
+    try:
+        return EmailErrorHandler(
+            settings.email_to,
+            sender=settings.email_from,
+            server=settings.email_server,
+            interval=settings.email_every_seconds,
+        )
+    except ValueError as error:
+        raise SettingsError(f"operations.email_server: {error}") from error
 
 
 def _load(group: str, name: str) -> Any:

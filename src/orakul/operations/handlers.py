@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orakul.operations.collector import Call
+from orakul.operations.collection import Call
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog
 
 __all__ = ["ErrorHandler", "ErrorHandlers", "LogErrorHandler"]

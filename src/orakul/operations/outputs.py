@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from orakul.operations.collector import Call
+from orakul.operations.collection import Call
 from orakul.operations.formatter import OutputFormatter
 from orakul.operations.record import OperationLog
 

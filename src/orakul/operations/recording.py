@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from orakul.events import Event
-from orakul.operations.collector import Call
+from orakul.operations.collection import Call
 from orakul.operations.formatters.table import duration_text, result_text
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from threading import current_thread
 from typing import Any
 
-from orakul.operations.collector import Call, collector, monotonic
+from orakul.operations.collection import Call, collector, monotonic
 from orakul.operations.context import frame, ids
 from orakul.operations.levels import Level, spec_of
-from orakul.operations.operation import SIZED, judge
 from orakul.operations.record import Outcome
+from orakul.operations.watching import SIZED, judge
 
 __all__ = ["annotate", "step", "watch_calls"]
 

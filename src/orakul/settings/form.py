@@ -176,8 +176,16 @@ class OperationsSettings(Section, frozen=True, kw_only=True):
     only_failures: Annotated[bool, Meta(description="Write only what failed.")] = False
     error_handlers: Annotated[
         tuple[str, ...],
-        Meta(description="Who is told of failures, by name: `log`, and those of other packages."),
+        Meta(description="Who is told of failures, by name: `log`, `email`, and those of other packages."),
     ] = ()
+    email_to: Annotated[tuple[str, ...], Meta(description="Who gets the letters of the error handler `email`.")] = ()
+    email_from: Annotated[str | None, Meta(description="The sender of those letters.")] = None
+    email_server: Annotated[
+        str, Meta(description="The mail server: `smtp://user:password@host:port`, or `smtps://`.", **_SECRET)
+    ] = "smtp://localhost:25"
+    email_every_seconds: Annotated[
+        float, Meta(ge=1, description="At most one letter in so many seconds; errors in between go together.")
+    ] = 300.0
 
 
 class Settings(Section, frozen=True, kw_only=True):

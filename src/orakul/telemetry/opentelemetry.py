@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from orakul.errors import MissingExtraError
-from orakul.operations.collector import Call, collector
+from orakul.operations.collection import Call, collector
 from orakul.operations.context import ids
-from orakul.operations.operation import set_bridge
 from orakul.operations.record import OperationLog, Outcome
+from orakul.operations.watching import set_bridge
 
 try:
     from opentelemetry import context as contexts

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orakul.errors import MissingExtraError
-from orakul.operations.collector import Call, collector
+from orakul.operations.collection import Call, collector
 from orakul.operations.record import OperationLog
 
 __all__ = ["OperationMetrics"]

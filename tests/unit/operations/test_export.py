@@ -5,7 +5,6 @@ import io
 import json
 import socket
 import time
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,11 +13,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from pyarrow import parquet
 
-from orakul.operations import OperationLog, Outcome
+from orakul.errors import SettingsError
+from orakul.operations import OperationLog, Outcome, configure
 from orakul.operations.analyzer import OperationAnalyzer
 from orakul.operations.export import export, to_csv, to_html, to_json, to_table, to_xml
+from orakul.operations.grouping import GroupedErrorHandler
 from orakul.operations.mail import EmailErrorHandler
 from orakul.operations.record import read_log
+from orakul.settings import OperationsSettings
 
 
 def failed(name: str = "<b>LOAD</b>", message: str = "no \x00 file & co") -> OperationLog:
@@ -87,7 +89,10 @@ def test_a_storm_of_errors_is_two_letters_over_real_smtp() -> None:
     server.start()
     try:
         handler = EmailErrorHandler(
-            ["ops@example.org"], sender="orakul@example.org", host="127.0.0.1", port=server.port, interval=0.5
+            ["ops@example.org"],
+            sender="orakul@example.org",
+            server=f"smtp://127.0.0.1:{server.port}",
+            interval=0.5,
         )
         for number in range(500):
             handler.handle_operation_error(failed("LOAD", f"kind {number % 3}"), None)
@@ -106,19 +111,29 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_letters_that_could_not_be_sent_are_sent_with_the_next() -> None:
-    sent: list[EmailMessage] = []
+def test_messages_that_could_not_be_sent_are_sent_with_the_next() -> None:
+    sent: list[str] = []
     tries = []
 
-    def send(letter: EmailMessage) -> None:
-        tries.append(letter)
+    def send(subject: str, text: str) -> None:
+        tries.append(subject)
         if len(tries) == 1:
             raise OSError("no route")
-        sent.append(letter)
+        sent.append(text)
 
-    handler = EmailErrorHandler(["a@example.org"], sender="b@example.org", interval=0.05, send=send)
+    handler = GroupedErrorHandler(send, interval=0.05)
     handler.handle_operation_error(failed("LOAD", "boom"), None)
     while not sent:
         time.sleep(0.01)
     handler.close()
-    assert "boom" in sent[0].get_content()
+    assert "boom" in sent[0]
+
+
+def test_letters_are_named_in_settings() -> None:
+    settings = OperationsSettings(error_handlers=("email",))
+    with pytest.raises(SettingsError, match=r"operations\.email_to"):
+        configure(settings)
+    undo = configure(
+        OperationsSettings(error_handlers=("log", "email"), email_to=("ops@example.org",), email_from="o@example.org")
+    )
+    undo()

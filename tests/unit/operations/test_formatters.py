@@ -1,6 +1,7 @@
 """What a formatter writes can be read: by people in columns, by programs to the same values."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from xml.dom import minidom
 
@@ -110,10 +111,10 @@ def test_wide_characters_align() -> None:
     assert TreeFormatter().format_operation_log(log).split("\n")[1] == "├─ ✓ 読む ファイル → list[3] 5.0 ms"
 
 
-def test_records_of_the_first_version_are_read() -> None:
-    old = (
-        '{"form":"operation","version":1,"operation_id":"aaaaaaaaaaaaaaaa","root_id":"bb","name":"OLD",'
-        '"outcome":"success","started_at":"2025-01-01T00:00:00Z","duration_seconds":1.5,"level":20,"children":[]}'
-    )
-    log = read_log(old)
+def test_stored_records_of_the_first_version_are_read() -> None:
+    stored = (Path(__file__).parent / "samples" / "version-1.jsonl").read_text("utf-8")
+    log = read_log(stored.strip())
+    assert isinstance(log, OperationLog)
     assert (log.name, log.duration_ns, log.version) == ("OLD", 1_500_000_000, 2)
+    (child,) = log.children
+    assert (child.name, child.duration_ns, child.count, child.error_message) == ("read", 250_000_000, 3, "gone")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orakul.operations import OperationLog, carry, carry_into_threads, collector, operation
-from orakul.operations.collector import Call
+from orakul.operations.collection import Call
 
 WORK = 0.02
 KINDS = ("sync", "async", "generator", "async generator")

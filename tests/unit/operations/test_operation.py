@@ -22,7 +22,7 @@ from orakul.operations import (
     set_detail_level,
     step,
 )
-from orakul.operations.collector import Call
+from orakul.operations.collection import Call
 
 
 class Kept:
@@ -220,7 +220,7 @@ def test_contexts_nest_and_every_operation_inside_carries_their_facts(kept: Kept
 
 
 def test_eight_threads_lose_and_mix_nothing(kept: Kept) -> None:
-    each = 20_000
+    each = 100_000
 
     @operation("tick")
     def tick() -> None:
@@ -238,3 +238,22 @@ def test_eight_threads_lose_and_mix_nothing(kept: Kept) -> None:
     collector.flush()
     assert len(kept.calls) == 8 * each
     assert len({call.span for call in kept.calls}) == 8 * each
+
+
+def test_past_the_bound_records_are_dropped_and_counted_and_calls_are_counted_all_the_same(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orakul.operations.collection.LIMIT", 10)
+    dropped = collector.dropped
+
+    @operation("tick")
+    def tick() -> None:
+        return None
+
+    with collector._drain_lock:  # the writer cannot keep up
+        for _ in range(100):
+            tick()
+    collector.flush()
+    assert len(kept.calls) == 100
+    assert len(kept.trees) == 10
+    assert collector.dropped - dropped == 90

@@ -14,7 +14,7 @@ from threading import current_thread
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
 
-from orakul.operations.collector import Call, collector, monotonic
+from orakul.operations.collection import Call, collector, monotonic
 from orakul.operations.context import frame, ids, reset
 from orakul.operations.levels import Level, Spec, spec_of
 from orakul.operations.record import Outcome
