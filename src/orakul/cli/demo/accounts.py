@@ -27,7 +27,7 @@ def read_till(shop: str) -> list[int]:
     """Fetch the day's receipts of one shop; its line is bad at times."""
     step("connect", target=f"{shop} till")
     time.sleep(chance.uniform(0.1, 0.6))
-    if chance.random() < 0.2:  # noqa: PLR2004 (one in five)
+    if chance.random() < 0.1:  # noqa: PLR2004 (one in ten)
         raise ConnectionError(f"{shop}: the line broke")
     receipts = [chance.randint(300, 9000) for _ in range(chance.randint(20, 200))]
     step("read", target=f"{shop} receipts", result=receipts)
@@ -40,7 +40,7 @@ def balance(receipts: Sequence[int]) -> dict[str, Any]:
     for _ in range(chance.randint(5, 40)):
         step("match receipt", target="bank statement")
     time.sleep(len(receipts) / 2000)
-    if chance.random() < 0.1:  # noqa: PLR2004 (one in ten)
+    if chance.random() < 0.005:  # noqa: PLR2004 (one in two hundred)
         return {"success": False, "error": f"the till is {chance.randint(1, 99)}.{chance.randint(10, 99)} € short"}
     return {"success": True, "cents": sum(receipts)}
 
@@ -49,7 +49,7 @@ def balance(receipts: Sequence[int]) -> dict[str, Any]:
 def print_ledger(totals: Sequence[int]) -> str:
     """Print the day; the printer is out of paper now and then."""
     time.sleep(0.3)
-    if chance.random() < 0.08:  # noqa: PLR2004 (one in a dozen)
+    if chance.random() < 0.005:  # noqa: PLR2004 (one in two hundred)
         raise OSError("the printer is out of paper")
     return f"ledger of {len(totals)} shops, {sum(totals) / 100:.2f} €"
 
