@@ -45,6 +45,7 @@ ANSWER_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
 SILENT_SECONDS = 60.0
 SAVE_SECONDS = 5.0
+INHERIT_SECONDS = 60.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0
 _HEARTBEAT = 20
 
@@ -259,6 +260,7 @@ class Watcher:
     def _look_after(self) -> None:
         """Switch events on, ask the workers what they have, notice silent ones, and keep the state."""
         enabled = asked = saved = 0.0
+        inherits_until = time.monotonic() + INHERIT_SECONDS
         while not self._stop.is_set():
             fresh = self._wanted.wait(1.0)
             self._wanted.clear()
@@ -270,7 +272,8 @@ class Watcher:
             if now - saved >= SAVE_SECONDS:
                 saved = now
                 self._save()
-            self._take_over()
+                if now < inherits_until:
+                    self._take_over()
             try:
                 if fresh or now - enabled >= ENABLE_SECONDS:
                     enabled = now
@@ -286,7 +289,11 @@ class Watcher:
             self._notice_silence()
 
     def _take_over(self) -> None:
-        """Take the journal's open tasks for one's own, once: the last watcher may have been killed."""
+        """Take the journal's open tasks for one's own: the last watcher may have been killed.
+
+        More than once at the start, as the journal tells a watched worker from others by its heartbeats, which may
+        still be on their way. What has ended meanwhile outranks whatever is said of it again.
+        """
         if self._open_tasks is None:
             return
         try:
@@ -294,7 +301,6 @@ class Watcher:
         except UnavailableError as error:
             logger.debug("The journal's open tasks cannot be read yet: %s", error)
             return
-        self._open_tasks = None
         with self._lock:
             for task in tasks:
                 self._translator.tasks.setdefault(
