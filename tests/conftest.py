@@ -250,9 +250,9 @@ def _chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator["Browser"]:
-    """The session's Chromium."""
+    """A Chromium of this test's own: Playwright keeps an event loop running in the thread as long as it is open."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
