@@ -11,6 +11,7 @@ missing=()
     [ -x /opt/rabbitmq/sbin/rabbitmq-server ] || missing+=(rabbitmq-server)
 [ -n "${ORAKUL_TEST_CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
     command -v google-chrome >/dev/null || missing+=(chromium)
+.venv/bin/python -c 'import tkinter' 2>/dev/null || missing+=(python3-tk)
 command -v xvfb-run >/dev/null || missing+=(xvfb)
 command -v xauth >/dev/null || missing+=(xauth)
 # What Qt loads even without a screen.
