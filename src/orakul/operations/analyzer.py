@@ -148,7 +148,7 @@ class OperationAnalyzer:
     """Statistics, bottlenecks, errors and comparisons of operations.
 
     Live: `collector.sinks.append(OperationAnalyzer())`. Over records from anywhere: `analyzer.add(log)`. Over the
-    journal: `orakul.operations.journal.read_into`. Not locked: as a sink it is told from one thread at a time.
+    journal: `orakul report`. Not locked: as a sink it is told from one thread at a time.
     """
 
     def __init__(self) -> None:
