@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from orakul.operations.blocks import operation
 from orakul.operations.collection import Sink, collector
 from orakul.operations.configuration import configure
 from orakul.operations.context import CarryingExecutor, OperationContext, carry, carry_into_threads, current_ids
@@ -11,7 +12,7 @@ from orakul.operations.handlers import ErrorHandler
 from orakul.operations.levels import Level, detail_level, set_detail_level
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog, read_log
 from orakul.operations.steps import annotate, step, watch_calls
-from orakul.operations.watching import operation, set_failure_rule
+from orakul.operations.watching import set_failure_rule
 
 if TYPE_CHECKING:
     from orakul.operations.analyzer import OperationAnalyzer

@@ -1,4 +1,4 @@
-"""`operation`: a function, a method, a generator or a block, watched.
+"""A function, a method, a generator, watched (`operation` in `blocks` is the way in).
 
 Four wrappers, one for each kind of function, so that each is timed over its whole run: a coroutine to its return, a
 generator from its first step to its last. The outcome follows from how it ends: `Exception` is an error,
@@ -8,18 +8,29 @@ generator from its first step to its last. The outcome follows from how it ends:
 import asyncio
 import functools
 import inspect
-import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from threading import current_thread
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from orakul.operations.collection import Call, collector, monotonic
 from orakul.operations.context import frame, ids, reset
 from orakul.operations.levels import Level, Spec, spec_of
 from orakul.operations.record import Outcome
 
-__all__ = ["SIZED", "Bridge", "judge", "operation", "set_bridge", "set_failure_rule"]
+__all__ = [
+    "SIZED",
+    "Bridge",
+    "begin",
+    "end",
+    "fail",
+    "fail_filtered",
+    "filtered",
+    "judge",
+    "leave",
+    "set_bridge",
+    "set_failure_rule",
+    "watch",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,7 +84,8 @@ def _enter(call: Call) -> Any:
     return _Entered(_set((call.trace, call.span, call.context)), theirs)
 
 
-def _leave(token: Any) -> None:
+def leave(token: Any) -> None:
+    """Go back to the call around."""
     if isinstance(token, _Entered):
         if _bridge is not None:
             _bridge.leave(token.theirs)
@@ -90,7 +102,8 @@ def set_failure_rule(rule: Callable[[Any], str | None] | None) -> None:
     _failure_rule = rule or _soft_failure
 
 
-def _begin(spec: Spec) -> tuple[Call, Any]:
+def begin(spec: Spec) -> tuple[Call, Any]:
+    """Begin a call, below the one that runs here; return it and what `leave` needs."""
     span = ids.next()
     trace, parent, context = _get() or (span, 0, None)
     call = Call(spec, trace, span, parent, context, current_thread(), monotonic())
@@ -99,7 +112,8 @@ def _begin(spec: Spec) -> tuple[Call, Any]:
     return call, token
 
 
-def _end(call: Call, result: Any) -> None:
+def end(call: Call, result: Any) -> None:
+    """End a call that returned."""
     call.end = monotonic()
     if result is not None:
         kind = call.result = type(result)
@@ -142,7 +156,8 @@ def _outcome_of(error: BaseException) -> Outcome:
     return Outcome.ABORTED
 
 
-def _fail(call: Call, error: BaseException) -> None:
+def fail(call: Call, error: BaseException) -> None:
+    """End a call that raised."""
     call.end = monotonic()
     call.outcome = _outcome_of(error)
     call.error = error
@@ -150,14 +165,28 @@ def _fail(call: Call, error: BaseException) -> None:
     _running.pop(call.span, None)
 
 
-def _fail_filtered(spec: Spec, start: int, error: BaseException) -> None:
-    # Below the level, but failures are always told.
-    if not isinstance(error, Exception):
-        return
+def filtered(spec: Spec, start: int, around: Any) -> Call:
+    """Return a call below the level, made only when it is known to have failed."""
     span = ids.next()
-    trace, parent, context = _get() or (span, 0, None)
-    call = Call(spec, trace, span, parent, context, current_thread(), start)
-    _fail(call, error)
+    trace, parent, context = around or (span, 0, None)
+    return Call(spec, trace, span, parent, context, current_thread(), start)
+
+
+def fail_filtered(spec: Spec, start: int, error: BaseException, around: Any = None) -> None:
+    """Take a failure below the level: failures are always told."""
+    if isinstance(error, Exception):
+        fail(filtered(spec, start, around or _get()), error)
+
+
+def _judge_filtered(spec: Spec, start: int, result: Any, around: Any = None) -> None:
+    # So are those that are returned.
+    if _failure_rule is _soft_failure and result.get("success") is not False:
+        return
+    call = filtered(spec, start, around or _get())
+    judge(call, result)
+    if call.outcome is Outcome.ERROR:
+        call.end, call.result = monotonic(), type(result)
+        _take(call)
 
 
 def _sync(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
@@ -166,20 +195,23 @@ def _sync(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
         if not spec.on:
             start = monotonic()
             try:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
             except BaseException as error:
-                _fail_filtered(spec, start, error)
+                fail_filtered(spec, start, error)
                 raise
+            if type(result) is dict or _failure_rule is not _soft_failure:
+                _judge_filtered(spec, start, result)
+            return result
         if _bridge is not None:
-            call, token = _begin(spec)
+            call, token = begin(spec)
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                _fail(call, error)
+                fail(call, error)
                 raise
             finally:
-                _leave(token)
-            _end(call, result)
+                leave(token)
+            end(call, result)
             return result
         # The same, written out: its calls would be a third of what recording costs.
         span = ids.next()
@@ -190,7 +222,7 @@ def _sync(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            _fail(call, error)
+            fail(call, error)
             raise
         finally:
             _unset(token)
@@ -199,7 +231,7 @@ def _sync(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
             _take(call)
             del _running[span]
         else:
-            _end(call, result)
+            end(call, result)
         return result
 
     return watched
@@ -211,19 +243,22 @@ def _coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
         if not spec.on:
             start = monotonic()
             try:
-                return await function(*args, **kwargs)
+                result = await function(*args, **kwargs)
             except BaseException as error:
-                _fail_filtered(spec, start, error)
+                fail_filtered(spec, start, error)
                 raise
-        call, token = _begin(spec)
+            if type(result) is dict or _failure_rule is not _soft_failure:
+                _judge_filtered(spec, start, result)
+            return result
+        call, token = begin(spec)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            _fail(call, error)
+            fail(call, error)
             raise
         finally:
-            _leave(token)
-        _end(call, result)
+            leave(token)
+        end(call, result)
         return result
 
     return watched
@@ -232,9 +267,19 @@ def _coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
 def _generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     @functools.wraps(function)
     def watched(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        if not spec.on:
+            start, around = monotonic(), _get()
+            try:
+                result = yield from function(*args, **kwargs)
+            except BaseException as error:
+                fail_filtered(spec, start, error, around)
+                raise
+            if type(result) is dict or _failure_rule is not _soft_failure:
+                _judge_filtered(spec, start, result, around)
+            return result
         inner = function(*args, **kwargs)
-        call, token = _begin(spec)
-        _leave(token)
+        call, token = begin(spec)
+        leave(token)
         sent: Any = None
         thrown: BaseException | None = None
         try:
@@ -244,7 +289,7 @@ def _generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
                 try:
                     item = inner.throw(thrown) if thrown is not None else inner.send(sent)
                 finally:
-                    _leave(token)
+                    leave(token)
                 sent, thrown = None, None
                 try:
                     sent = yield item
@@ -254,10 +299,10 @@ def _generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
                 except BaseException as error:  # noqa: BLE001 (what the consumer throws is the generator's to handle)
                     thrown = error
         except StopIteration as stop:
-            _end(call, stop.value)
+            end(call, stop.value)
             return stop.value
         except BaseException as error:
-            _fail(call, error)
+            fail(call, error)
             raise
 
     return watched
@@ -267,17 +312,21 @@ def _async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., 
     @functools.wraps(function)
     async def watched(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
-        call, token = _begin(spec)
-        _leave(token)
+        call: Call | None = None
+        start, around = monotonic(), _get()
+        if spec.on:
+            call, token = begin(spec)
+            leave(token)
         sent: Any = None
         thrown: BaseException | None = None
         try:
             while True:
-                token = _enter(call)
+                inside = call and _enter(call)
                 try:
                     item = await (inner.athrow(thrown) if thrown is not None else inner.asend(sent))
                 finally:
-                    _leave(token)
+                    if inside:
+                        leave(inside)
                 sent, thrown = None, None
                 try:
                     sent = yield item
@@ -287,74 +336,17 @@ def _async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., 
                 except BaseException as error:  # noqa: BLE001 (what the consumer throws is the generator's to handle)
                     thrown = error
         except StopAsyncIteration:
-            _end(call, None)
+            if call is not None:
+                end(call, None)
         except BaseException as error:
-            _fail(call, error)
+            (fail(call, error) if call is not None else fail_filtered(spec, start, error, around))
             raise
 
     return watched
 
 
-class _Block:
-    """`with operation("…") as block:` and `async with`; also what decorates, where a name or a level was given."""
-
-    __slots__ = ("_call", "_spec", "_start", "_token", "level", "name")
-
-    def __init__(self, name: str | None, level: Level) -> None:
-        self.name = name
-        self.level = level
-        self._call: Call | None = None
-        self._start = 0
-
-    def __call__(self, function: F) -> F:
-        return _watch(function, self.name, self.level)
-
-    def __enter__(self) -> Self:
-        if self.name is None:
-            raise TypeError('a block needs a name: with operation("LOAD_FILE"):')
-        caller = sys._getframe(1)  # noqa: SLF001 (the cheap way to the caller's place)
-        self._spec = spec_of(self.name, self.level, caller.f_code.co_filename, caller.f_lineno)
-        if self._spec.on:
-            self._call, self._token = _begin(self._spec)
-        else:
-            self._start = monotonic()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        call, self._call = self._call, None
-        if call is None:
-            if error is not None:
-                _fail_filtered(self._spec, self._start, error)
-            return
-        _leave(self._token)
-        if error is not None:
-            _fail(call, error)
-        else:
-            _end(call, None)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-    def annotate(self, **facts: Any) -> None:
-        """Add facts to the record."""
-        if self._call is not None:
-            self._call.facts = {**(self._call.facts or {}), **facts}
-
-    def fail(self, message: str) -> None:
-        """Count this block as an error, without an exception."""
-        if self._call is not None:
-            self._call.outcome = Outcome.ERROR
-            self._call.error = message
-
-
-def _watch(function: F, name: str | None, level: Level) -> F:
+def watch(function: F, name: str | None, level: Level) -> F:
+    """Return the function, watched."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     spec = spec_of(
         name or function.__qualname__,
@@ -371,18 +363,3 @@ def _watch(function: F, name: str | None, level: Level) -> F:
     else:
         wrap = _sync
     return wrap(function, spec)  # type: ignore[return-value]
-
-
-@overload
-def operation(name: F) -> F: ...
-@overload
-def operation(name: str | None = None, *, level: Level | int = Level.STANDARD) -> _Block: ...
-def operation(name: Any = None, *, level: Level | int = Level.STANDARD) -> Any:
-    """Watch what is decorated, or the block: bare, by a name (`"LOAD_FILE"`), with `with` and `async with`.
-
-    Records who called it within what, when, how long, its outcome, the kind and shape of its result, or its error.
-    Exceptions are always raised on. Calls cost about a microsecond; below the level that is set, a fraction of that.
-    """
-    if callable(name):
-        return _watch(name, None, Level.STANDARD)
-    return _Block(name, Level(level))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orakul.operations import OperationLog, carry, carry_into_threads, collector, operation
+from orakul.operations import Level, OperationLog, carry, carry_into_threads, collector, operation
 from orakul.operations.collection import Call
 
 WORK = 0.02
@@ -39,14 +39,14 @@ def trees() -> Iterator[list[OperationLog]]:
     collector.sinks.remove(sink)
 
 
-def watched(kind: str, way: str, work: Callable[[], None]) -> Callable[[], Any]:
+def watched(kind: str, way: str, work: Callable[[], None], level: Level = Level.STANDARD) -> Callable[[], Any]:
     """Return a function of the kind that does `work` inside the operation `inner`, watched in the given way."""
     if way == "decorator":
-        return operation("inner")(bare(kind, work))
+        return operation("inner", level=level)(bare(kind, work))
     if kind == "sync":
 
         def sync() -> str:
-            with operation("inner"):
+            with operation("inner", level=level):
                 work()
             return "done"
 
@@ -54,7 +54,7 @@ def watched(kind: str, way: str, work: Callable[[], None]) -> Callable[[], Any]:
     if kind == "async":
 
         async def coroutine() -> str:
-            async with operation("inner"):
+            async with operation("inner", level=level):
                 work()
                 await asyncio.sleep(0)
             return "done"
@@ -63,7 +63,7 @@ def watched(kind: str, way: str, work: Callable[[], None]) -> Callable[[], Any]:
     if kind == "generator":
 
         def generator() -> Iterator[int]:
-            with operation("inner"):
+            with operation("inner", level=level):
                 work()
                 yield 1
                 yield 2
@@ -71,7 +71,7 @@ def watched(kind: str, way: str, work: Callable[[], None]) -> Callable[[], Any]:
         return generator
 
     async def async_generator() -> AsyncIterator[int]:
-        async with operation("inner"):
+        async with operation("inner", level=level):
             work()
             yield 1
             yield 2
@@ -272,6 +272,95 @@ def test_recursion_is_a_chain(trees: list[OperationLog], kind: str, way: str) ->
         assert child.parent_id == chain[-1].operation_id
         chain.append(child)
     assert len(chain) == 4
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_below_the_level_nothing_is_recorded_and_what_is_inside_moves_up(
+    trees: list[OperationLog], kind: str, way: str
+) -> None:
+    def work() -> None:
+        with operation("deep"):
+            pass
+
+    with operation("outer"):
+        driven(kind, watched(kind, way, work, Level.DEBUG))
+    collector.flush()
+    assert [(each.name, each.parent_id) for each in flat(trees[0])] == [("deep", trees[0].operation_id)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_below_the_level_a_failure_is_recorded_all_the_same(trees: list[OperationLog], kind: str, way: str) -> None:
+    def work() -> None:
+        time.sleep(WORK)
+        raise LookupError("boom")
+
+    with operation("outer"), pytest.raises(LookupError, match="boom"):
+        driven(kind, watched(kind, way, work, Level.DEBUG))
+    collector.flush()
+    (inner,) = flat(trees[0])
+    assert (inner.name, str(inner.outcome), inner.parent_id) == ("inner", "error", trees[0].operation_id)
+    assert inner.duration_ms >= WORK * 1e3
+
+
+@pytest.mark.parametrize("kind", ["sync", "async", "generator"])
+def test_below_the_level_a_failure_that_is_returned_is_recorded_too(trees: list[OperationLog], kind: str) -> None:
+    def made(result: dict[str, Any]) -> Callable[[], Any]:
+        def sync() -> dict[str, Any]:
+            return result
+
+        async def coroutine() -> dict[str, Any]:
+            return result
+
+        def generator() -> Any:
+            yield 1
+            return result
+
+        chosen: Any = {"sync": sync, "async": coroutine, "generator": generator}[kind]
+        return operation("inner", level=Level.DEBUG)(chosen)
+
+    driven(kind, made({"success": True}))
+    driven(kind, made({"success": False, "error": "no rows"}))
+    with operation("block", level=Level.DEBUG) as block:
+        block.fail("no file")
+    collector.flush()
+    assert [(tree.name, str(tree.outcome), tree.error_message) for tree in trees] == [
+        ("inner", "error", "no rows"),
+        ("block", "error", "no file"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["generator", "async generator"])
+def test_below_the_level_a_generator_closed_early_leaves_nothing(trees: list[OperationLog], kind: str) -> None:
+    closed = []
+
+    def ending() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            closed.append(kind)
+
+    async def async_ending() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            closed.append(kind)
+
+    async def main() -> None:
+        if kind == "generator":
+            stream: Any = operation("inner", level=Level.DEBUG)(ending)()
+            next(stream)
+            stream.close()
+        else:
+            stream = operation("inner", level=Level.DEBUG)(async_ending)()
+            await anext(stream)
+            await asyncio.create_task(stream.aclose())
+
+    asyncio.run(main())
+    collector.flush()
+    assert closed == [kind]
+    assert trees == []
 
 
 def test_what_is_sent_and_thrown_into_a_generator_reaches_it(trees: list[OperationLog]) -> None:
