@@ -26,6 +26,7 @@ __all__ = [
     "Observer",
     "TaskObserver",
     "TypedObserver",
+    "declared",
     "is_async",
     "name_of",
     "telling",
@@ -101,7 +102,7 @@ class TypedObserver:
         return getattr(self, name)(kind.of(event))
 
 
-def _declared(method: Callable[..., Any]) -> Callable[..., Any]:
+def declared(method: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a method of a typed base that is there to be overridden."""
     method.declares_only = True  # type: ignore[attr-defined]  # functions take attributes
     return method
@@ -112,27 +113,27 @@ class TaskObserver(TypedObserver, base=True):
 
     prefix = "task."
 
-    @_declared
+    @declared
     def on_pending(self, event: TaskPending) -> Any:
         """Hear that a task waits."""
 
-    @_declared
+    @declared
     def on_in_progress(self, event: TaskInProgress) -> Any:
         """Hear that a task has begun."""
 
-    @_declared
+    @declared
     def on_progress(self, event: TaskProgress) -> Any:
         """Hear how far a task is."""
 
-    @_declared
+    @declared
     def on_completed(self, event: TaskCompleted) -> Any:
         """Hear that a task has ended well."""
 
-    @_declared
+    @declared
     def on_failed(self, event: TaskFailed) -> Any:
         """Hear that a task has failed."""
 
-    @_declared
+    @declared
     def on_cancelled(self, event: TaskCancelled) -> Any:
         """Hear that a task was stopped."""
 
