@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orakul import extensions
 from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
+from orakul.events.installed import GROUP, installed_observers
 from orakul.settings import Settings, load_settings, without_password
 from orakul.tasks.bulk import BulkWork
 from orakul.tasks.control import Control
 from orakul.tasks.edited import EditedRuns
 from orakul.tasks.journal import Journal
 from orakul.tasks.leases import Reaper
+from orakul.tasks.observed import ObservedRecorder
 from orakul.tasks.orders import Fleet
 from orakul.tasks.recorder import Recorder
 from orakul.tasks.runner import Runner
@@ -217,7 +219,8 @@ def assemble(settings: Settings, database: Database) -> Assembly:
 def open_recorder(settings: Settings | None = None) -> Recorder:
     """Return a recorder for a program of your own, into the spool of the data folder.
 
-    It ships to `database_url` where one is set; else `orakul serve` with the same data folder does.
+    It ships to `database_url` where one is set; else `orakul serve` with the same data folder does. Installed observers
+    (`orakul.observers`) are told of what it records.
     """
     given = settings or load_settings()
     url = given.database_url
@@ -227,6 +230,9 @@ def open_recorder(settings: Settings | None = None) -> Recorder:
 
         return PostgresJournal(url or "")
 
+    observers = installed_observers() if extensions.names(GROUP) else []
+    if observers:
+        return ObservedRecorder(given.spool, journal, ship=url is not None, observers=observers)
     return Recorder(given.spool, journal, ship=url is not None)
 
 
