@@ -3,8 +3,12 @@ import * as Dialog from "@radix-ui/react-dialog";
 
 import { Icon } from "#/pieces/Icon";
 
+import { maySee, PAGES } from "./pages";
+import { useRoom } from "./room";
+
 export default function KeySheet({ onClose }: { onClose: () => void }) {
-  const { t } = useLingui();
+  const { t, i18n } = useLingui();
+  const { me } = useRoom();
   const keys: [string[], string][] = [
     [["j", "↓"], t`Next task`],
     [["k", "↑"], t`Previous task`],
@@ -14,6 +18,7 @@ export default function KeySheet({ onClose }: { onClose: () => void }) {
     [["r"], t`Retry the task`],
     [["c"], t`Cancel the task`],
     [["?"], t`This sheet`],
+    ...PAGES.filter((entry) => maySee(entry, me)).map((entry): [string[], string] => [["g", entry.key], i18n._(entry.title)]),
   ];
   return (
     <Dialog.Root open onOpenChange={(next) => !next && onClose()}>

@@ -19,7 +19,7 @@ const ON_LIST: Record<string, Action> = { ArrowDown: "down", ArrowUp: "up", Ente
 /** The same keys where the keyboard is set to Russian. */
 const RUSSIAN: Record<string, string> = { о: "j", л: "k", к: "r", с: "c" };
 
-const isTyping = (target: EventTarget | null): boolean =>
+export const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
 
 /** Which action a key stands for where the focus is; null where it is not ours. */

@@ -3,6 +3,8 @@ import { useSyncExternalStore } from "react";
 import { STATUSES } from "#/services/types";
 import type { Status, TaskQuery } from "#/services/types";
 
+import { currentPlace, goTo, hrefTo, onPlace } from "./place";
+
 export const SORTS = [
   "task_id",
   "name",
@@ -53,40 +55,28 @@ export function formatView(view: View): string {
   return text ? `?${text}` : "";
 }
 
-const listeners = new Set<() => void>();
-let current: View | null = null;
+let parsed: { search: string; view: View } | null = null;
 
-const read = (): View => (current ??= parseView(location.search));
-
-function subscribe(listener: () => void): () => void {
-  if (listeners.size === 0) addEventListener("popstate", refresh);
-  listeners.add(listener);
-  return () => {
-    listeners.delete(listener);
-    if (listeners.size === 0) removeEventListener("popstate", refresh);
-  };
-}
-
-function refresh(): void {
-  current = parseView(location.search);
-  listeners.forEach((listener) => listener());
+/** The view as the address tells it; on another page than the list, the usual one. */
+function read(): View {
+  const { path, search } = currentPlace();
+  const text = path === "" ? search : "";
+  if (parsed?.search !== text) parsed = { search: text, view: parseView(text) };
+  return parsed.view;
 }
 
 /**
  * Change the view, and the address with it. `push` makes a step to come back to; typing and moving along the list
- * only replace the one we stand on.
+ * only replace the one we stand on. From another page it leads to the list.
  */
 export function changeView(change: Partial<View>, how: "push" | "replace" = "push"): void {
   const before = formatView(read());
   const after = formatView({ ...read(), ...change });
   if (after === before) return;
-  const target = `${location.pathname}${after}`;
-  if (how === "push") history.pushState(null, "", target);
-  else history.replaceState(null, "", target);
-  refresh();
+  goTo(hrefTo("", after), how);
 }
 
-export const useView = (): View => useSyncExternalStore(subscribe, read);
+export const useView = (): View => useSyncExternalStore(onPlace, read);
 export const currentView = (): View => read();
 
 /** Return the part of a view that the list is asked for. */
