@@ -10,6 +10,7 @@ things at once. Values that are secret show in no `repr` and in no message.
 
 from orakul.settings.form import (
     CelerySettings,
+    EventsSettings,
     JwtSettings,
     Key,
     OperationsSettings,
@@ -24,6 +25,7 @@ from orakul.settings.sources import load_settings
 
 __all__ = [
     "CelerySettings",
+    "EventsSettings",
     "JwtSettings",
     "Key",
     "OperationsSettings",

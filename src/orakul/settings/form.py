@@ -11,6 +11,7 @@ from msgspec import Meta
 
 __all__ = [
     "CelerySettings",
+    "EventsSettings",
     "JwtSettings",
     "Key",
     "OperationsSettings",
@@ -110,6 +111,42 @@ class CelerySettings(Section, frozen=True, kw_only=True):
         bool,
         Meta(description="Keep the original message of each task, encrypted, so that a failed one can be run again."),
     ] = True
+
+
+class EventsSettings(Section, frozen=True, kw_only=True):
+    """Domain events: the outbox, the relay, the broker."""
+
+    broker: Annotated[
+        Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://", title="the address of a broker, amqp://…")] | None,
+        Meta(
+            description="Broker that domain events go through: `amqp://…`, `redis://…`, `kafka://…`; unset: they stay "
+            "in the outbox.",
+            **_SECRET,
+        ),
+    ] = None
+    outboxes: Annotated[
+        tuple[_PostgresAddress, ...],
+        Meta(description="Databases whose outbox is relayed; empty: `database_url` only.", **_SECRET),
+    ] = ()
+    relay: Annotated[
+        bool, Meta(description="Relay inside `orakul serve` too, where a broker is set; else `orakul run relay` does.")
+    ] = True
+    notify: Annotated[
+        bool,
+        Meta(
+            description="Wake the relay by NOTIFY in each transaction that publishes: milliseconds instead of up to a "
+            "second, for about half of the commits a second that many writers at once can make."
+        ),
+    ] = False
+    journal: Annotated[
+        bool, Meta(description="Enter relayed events in the journal, so that they are in the control room.")
+    ] = True
+    relay_attempts: Annotated[
+        int, Meta(ge=1, le=1000, description="An event that the broker has refused so often is laid aside.")
+    ] = 10
+    message_bytes: Annotated[
+        int, Meta(ge=1024, le=128 * 1024 * 1024, description="A larger event is laid aside instead of relayed.")
+    ] = 4 * 1024 * 1024
 
 
 class RetentionSettings(Section, frozen=True, kw_only=True):
@@ -246,6 +283,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ] = "info"
     jwt: JwtSettings = JwtSettings()
     celery: CelerySettings = CelerySettings()
+    events: EventsSettings = EventsSettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
     web: WebSettings = WebSettings()
