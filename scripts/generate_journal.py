@@ -204,7 +204,7 @@ def _partitions(connection: psycopg.Connection, days: int) -> None:
         connection.execute(text)
     connection.execute("SELECT orakul.maintain()")
     for table in ("events", "logs"):
-        connection.execute(f"DELETE FROM orakul.{table}")  # noqa: S608 (names of ours)
+        connection.execute(f"DELETE FROM orakul.{table}")
 
 
 def _events(connection: psycopg.Connection, each: int, days: int) -> None:
