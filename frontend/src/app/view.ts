@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from "react";
 
 import { STATUSES } from "#/services/types";
-import type { Status, TaskQuery } from "#/services/types";
+import type { Status, TaskFilters, TaskQuery } from "#/services/types";
 
 import { currentPlace, goTo, hrefTo, onPlace } from "./place";
 
@@ -19,10 +19,28 @@ export const SORTS = [
 export type SortKey = (typeof SORTS)[number];
 export const DEFAULT_SORT = "-created_at";
 
-/** What is on the screen, as the address bar tells it. */
+/**
+ * What is on the screen, as the address bar tells it. Of times, `since` may be told by its distance: `15m`, `24h`, `7d`.
+ */
 export interface View extends TaskQuery {
   task: string | null;
 }
+
+const TEXTS = ["name", "user", "kind", "queue", "worker", "since", "until", "error", "search", "text"] as const;
+
+export const NO_FILTERS: TaskFilters = {
+  status: [],
+  name: "",
+  user: "",
+  kind: "",
+  queue: "",
+  worker: "",
+  since: "",
+  until: "",
+  error: "",
+  search: "",
+  text: "",
+};
 
 const isStatus = (text: string): text is Status => (STATUSES as readonly string[]).includes(text);
 const isSort = (text: string): boolean => (SORTS as readonly string[]).includes(text.replace(/^-/, ""));
@@ -32,26 +50,36 @@ export function parseView(search: string): View {
   const values = new URLSearchParams(search);
   const text = (key: string): string => values.get(key) ?? "";
   const sort = text("sort");
+  const texts = Object.fromEntries(TEXTS.map((key) => [key, text(key)])) as Record<(typeof TEXTS)[number], string>;
+  for (const key of ["since", "until"] as const) if (!isTime(texts[key])) texts[key] = "";
   return {
+    ...texts,
     status: STATUSES.filter((status) => text("status").split(",").filter(isStatus).includes(status)),
-    name: text("name"),
-    user: text("user"),
-    kind: text("kind"),
-    queue: text("queue"),
-    search: text("search"),
     sort: isSort(sort) ? sort : DEFAULT_SORT,
     task: values.get("task"),
   };
+}
+
+const SPAN = /^(\d{1,4})([mhd])$/;
+const SPAN_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const isTime = (text: string): boolean => text === "" || SPAN.test(text) || !Number.isNaN(Date.parse(text));
+
+/** The moment that a time of a view stands for: a distance is counted back from now, to whole seconds. */
+export function momentOf(text: string, now = Date.now()): string {
+  const [, count, unit] = SPAN.exec(text) ?? [];
+  if (count === undefined || unit === undefined) return text === "" ? "" : new Date(text).toISOString();
+  const at = now - Number(count) * (SPAN_MS[unit] ?? 0);
+  return new Date(Math.floor(at / 1000) * 1000).toISOString();
 }
 
 /** Write a view as a query string, leaving out what is as always. */
 export function formatView(view: View): string {
   const values = new URLSearchParams();
   if (view.status.length > 0) values.set("status", view.status.join(","));
-  for (const key of ["name", "user", "kind", "queue", "search"] as const) if (view[key]) values.set(key, view[key]);
+  for (const key of TEXTS) if (view[key]) values.set(key, view[key]);
   if (view.sort !== DEFAULT_SORT) values.set("sort", view.sort);
   if (view.task !== null) values.set("task", view.task);
-  const text = values.toString().replaceAll("%2C", ",");
+  const text = values.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
   return text ? `?${text}` : "";
 }
 
@@ -79,8 +107,11 @@ export function changeView(change: Partial<View>, how: "push" | "replace" = "pus
 export const useView = (): View => useSyncExternalStore(onPlace, read);
 export const currentView = (): View => read();
 
-/** Return the part of a view that the list is asked for. */
-export function queryOf(view: View): TaskQuery {
+/** Return the part of a view that the list is asked for, its times as moments. */
+export function queryOf(view: View, now = Date.now()): TaskQuery {
   const { task: _task, ...query } = view;
-  return query;
+  return { ...query, since: momentOf(query.since, now), until: momentOf(query.until, now) };
 }
+
+/** Return whether a view leaves anything out. */
+export const isFiltered = (view: TaskFilters): boolean => view.status.length > 0 || TEXTS.some((key) => view[key] !== "");

@@ -4,7 +4,7 @@ import { lazy, Suspense, useCallback, useMemo, useRef, useState } from "react";
 import { useCommands } from "#/app/commands";
 import { useRoom } from "#/app/room";
 import { useKeys } from "#/app/useKeys";
-import { changeView, currentView, queryOf, useView } from "#/app/view";
+import { changeView, currentView, formatView, parseView, queryOf, useView } from "#/app/view";
 import { questionStore } from "#/pieces/confirm";
 
 import { Filters } from "./Filters";
@@ -26,7 +26,8 @@ export function ListPage({ quiet, onKeys }: Props) {
   const { t } = useLingui();
   const room = useRoom();
   const view = useView();
-  const query = useMemo(() => queryOf(view), [view]);
+  const asked = formatView({ ...view, task: null });
+  const query = useMemo(() => queryOf(parseView(asked)), [asked]); // a distance in time is counted from here on
   const [list, state] = useTaskList(query);
   const [marked, setMarked] = useState<string | null>(view.task);
   const grid = useRef<GridHandle>(null);

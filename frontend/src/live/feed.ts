@@ -9,12 +9,23 @@ import type { Rows } from "./rows";
 export interface Follower {
   tasks?: (tasks: readonly Task[]) => void;
   logs?: (lines: readonly LogLine[]) => void;
+  /** The same of tasks that are held back: nothing of them is known to the rows yet. */
+  foresee?: (tasks: readonly Task[]) => void;
   /** The server did not let us have the stream. */
   refused?: () => void;
   /** What was missed cannot be made up from the stream: read anew. */
   reset?: () => void;
 }
 
+/** Whether the page is held as it is. */
+export interface Hold {
+  /** When it was begun, in epoch milliseconds. */
+  since: number;
+  /** How many tasks have changed since. */
+  changed: number;
+}
+
+const HELD_MOST = 20_000; // changes kept while held; of more, the page reads anew
 const HIDDEN_MS = 1_000; // no frames are drawn in a hidden tab: it keeps up once a second
 export const PULSE_SECONDS = 120;
 
@@ -26,6 +37,10 @@ export class LiveFeed {
   private waiting = new Map<string, Task>();
   private waitingLogs: LogLine[] = [];
   private scheduled = false;
+  private hold: Hold | null = null;
+  private kept = new Map<string, Task>();
+  private tooMany = false;
+  private readonly holdListeners = new Set<() => void>();
   private readonly followers = new Set<Follower>();
   private readonly linkListeners = new Set<() => void>();
   private readonly summaryListeners = new Set<() => void>();
@@ -75,6 +90,50 @@ export class LiveFeed {
     return Array.from({ length: seconds }, (_, i) => this.ends.get(last - seconds + 1 + i) ?? { completed: 0, failed: 0 });
   }
 
+  readonly onHold = (listener: () => void): (() => void) => {
+    this.holdListeners.add(listener);
+    return () => void this.holdListeners.delete(listener);
+  };
+
+  readonly holdState = (): Hold | null => this.hold;
+
+  /** Hold the tasks as they are, or let go what has come meanwhile. Figures and logs go on. */
+  setHold(held: boolean): void {
+    if (held === (this.hold !== null)) return;
+    if (!held) this.letGo();
+    this.setHoldState(held ? { since: Date.now(), changed: 0 } : null);
+  }
+
+  /** Take in what was held back until now. */
+  letGo(): void {
+    const kept = [...this.kept.values()];
+    this.kept = new Map();
+    if (this.tooMany) this.followers.forEach((follower) => follower.reset?.());
+    else this.hand(kept);
+    this.tooMany = false;
+    if (this.hold) this.setHoldState({ ...this.hold, changed: 0 });
+  }
+
+  private setHoldState(hold: Hold | null): void {
+    this.hold = hold;
+    this.holdListeners.forEach((listener) => listener());
+  }
+
+  private keep(tasks: readonly Task[]): void {
+    for (const task of tasks) this.kept.set(task.task_id, task);
+    if (this.kept.size > HELD_MOST) {
+      this.kept.clear();
+      this.tooMany = true;
+    }
+    for (const follower of this.followers) follower.foresee?.(tasks);
+    if (this.hold) this.setHoldState({ ...this.hold, changed: this.tooMany ? HELD_MOST : this.kept.size });
+  }
+
+  private hand(tasks: readonly Task[]): void {
+    const news = this.rows.put(tasks);
+    if (news.length > 0) for (const follower of this.followers) follower.tasks?.(news);
+  }
+
   private take(message: FromHub): void {
     if (message.kind === "state") {
       this.link = message.state;
@@ -82,7 +141,7 @@ export class LiveFeed {
       if (message.state.phase === "refused") this.followers.forEach((follower) => follower.refused?.());
     } else if (message.kind === "reset") {
       this.followers.forEach((follower) => follower.reset?.());
-    } else {
+    } else if (message.kind === "batch") {
       message.tasks.forEach((task) => this.waiting.set(task.task_id, task));
       this.waitingLogs.push(...message.logs);
       if (message.metrics) this.setSummary(message.metrics);
@@ -109,11 +168,9 @@ export class LiveFeed {
     this.waiting = new Map();
     this.waitingLogs = [];
     this.count(tasks);
-    const news = this.rows.put(tasks);
-    for (const follower of this.followers) {
-      if (news.length > 0) follower.tasks?.(news);
-      if (logs.length > 0) follower.logs?.(logs);
-    }
+    if (this.hold) this.keep(tasks);
+    else this.hand(tasks);
+    if (logs.length > 0) for (const follower of this.followers) follower.logs?.(logs);
   }
 
   private count(tasks: readonly Task[]): void {

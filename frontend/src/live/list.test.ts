@@ -1,12 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
+import { NO_FILTERS } from "#/app/view";
 import type { Page, Task, TaskQuery } from "#/services/types";
 
 import { TaskList } from "./list";
 import { Rows } from "./rows";
 import { task } from "./sampleTask";
 
-const query: TaskQuery = { status: [], name: "", user: "", kind: "", queue: "", search: "", sort: "-created_at" };
+const query: TaskQuery = { ...NO_FILTERS, sort: "-created_at" };
 const at = (second: number, change: Partial<Task> = {}): Task =>
   task({ task_id: `t${second}`, created_at: `2025-12-01T12:00:${String(second).padStart(2, "0")}.000000Z`, ...change });
 
@@ -82,5 +83,32 @@ describe("the list", () => {
     broken = true;
     await list.reload();
     expect(list.snapshot()).toMatchObject({ ids: ["t10"], phase: "failed" });
+  });
+
+  it("stands still while it is held, and counts what it will let in", async () => {
+    const { list, rows } = world({ "": { items: [at(10)], next: null } });
+    await list.reload();
+    list.setFrozen(true);
+    list.foresee([at(20), at(10, { status: "failed" })]);
+    list.setCalm(false);
+    list.setCalm(true);
+    expect(list.snapshot()).toMatchObject({ ids: ["t10"], held: 1 });
+    list.apply(rows.put([at(20)]));
+    list.setFrozen(false);
+    expect(list.snapshot()).toMatchObject({ ids: ["t20", "t10"], held: 0 });
+  });
+
+  it("asks the server about what only the server can find", async () => {
+    vi.useFakeTimers();
+    const items = [at(10)];
+    const rows = new Rows();
+    const list = new TaskList({ ...query, text: "missing" }, rows, () => Promise.resolve({ items: [...items], next: null }));
+    await list.reload();
+    items.unshift(at(30));
+    list.apply(rows.put([at(20), at(30)]));
+    expect(list.snapshot().ids).toEqual(["t10"]);
+    await vi.advanceTimersByTimeAsync(2_500);
+    expect(list.snapshot().ids).toEqual(["t30", "t10"]);
+    vi.useRealTimers();
   });
 });

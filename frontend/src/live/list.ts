@@ -1,6 +1,6 @@
 import type { Page, Task, TaskQuery } from "#/services/types";
 
-import { matches, newestFirst } from "./merge";
+import { matches, needsServer, newestFirst } from "./merge";
 import type { Rows } from "./rows";
 
 /** What a list shows at a moment; a new object whenever something of it changes. */
@@ -10,6 +10,8 @@ export interface ListState {
   held: number;
   /** Whether the server has more below. */
   more: boolean;
+  /** The server ran out of time: there is more than it found. */
+  partial: boolean;
   phase: "loading" | "ready" | "failed";
   error: unknown;
 }
@@ -18,6 +20,7 @@ export type FetchPage = (query: TaskQuery, cursor: string | null, signal: AbortS
 
 const HELD_MOST = 2_000;
 const INSERT_MS = 60; // rows come in sixteen times a second at most: few enough at once to keep each frame short
+const ASK_MS = 2_000; // where only the server knows what fits, it is asked no more often than this
 const GROWN_MOST = 5_000; // rows that came live before the list is read anew and becomes short again
 
 /**
@@ -27,17 +30,19 @@ const GROWN_MOST = 5_000; // rows that came live before the list is read anew an
  * it and it stands at its top) and are counted and kept back while it is not, so that nothing jumps under the pointer.
  */
 export class TaskList {
-  private state: ListState = { ids: [], held: 0, more: false, phase: "loading", error: null };
+  private state: ListState = { ids: [], held: 0, more: false, partial: false, phase: "loading", error: null };
   private members = new Set<string>();
   private readonly held = new Set<string>();
   private readonly leaving = new Set<string>();
   private next: string | null = null;
   private grown = 0;
   private calm = true;
+  private frozen = false;
   private readonly arriving = new Set<string>();
   private insertedAt = -Infinity;
   private insertTimer: ReturnType<typeof setTimeout> | null = null;
   private fetching: AbortController | null = null;
+  private askTimer: ReturnType<typeof setTimeout> | null = null;
   private readonly listeners = new Set<() => void>();
 
   constructor(
@@ -77,6 +82,8 @@ export class TaskList {
     this.fetching = null;
     if (this.insertTimer) clearTimeout(this.insertTimer);
     this.insertTimer = null;
+    if (this.askTimer) clearTimeout(this.askTimer);
+    this.askTimer = null;
   }
 
   /** Read the first page; what is on the screen stays until it has come. */
@@ -115,7 +122,7 @@ export class TaskList {
       this.rows.put(page.items);
       this.next = page.next;
       take(page);
-      this.set({ phase: "ready", error: null, more: page.next !== null });
+      this.set({ phase: "ready", error: null, more: page.next !== null, partial: page.partial ?? false });
     } catch (error) {
       if (!control.signal.aborted) this.set({ phase: "failed", error });
     } finally {
@@ -127,8 +134,23 @@ export class TaskList {
   setCalm(calm: boolean): void {
     if (calm === this.calm) return;
     this.calm = calm;
-    if (calm) this.settle();
+    this.swing();
+  }
+
+  /** Say whether the reader holds the list as it is. */
+  setFrozen(frozen: boolean): void {
+    if (frozen === this.frozen) return;
+    this.frozen = frozen;
+    this.swing();
+  }
+
+  private swing(): void {
+    if (this.isOpen()) this.settle();
     else this.keepBack();
+  }
+
+  private isOpen(): boolean {
+    return this.calm && !this.frozen;
   }
 
   /** Let in what was kept back, and let go what no longer fits. */
@@ -142,8 +164,10 @@ export class TaskList {
 
   /** Take tasks of which the stream has said something. */
   apply(tasks: readonly Task[]): void {
+    const unsure = needsServer(this.query);
     const fresh: string[] = [];
     let left = 0;
+    let ask = false;
     for (const task of tasks) {
       const id = task.task_id;
       const fits = matches(this.query, task);
@@ -153,12 +177,52 @@ export class TaskList {
       } else if (!fits) {
         this.held.delete(id);
         this.arriving.delete(id);
-      } else if (!this.held.has(id) && this.isInReach(task)) fresh.push(id);
+      } else if (unsure) ask = true;
+      else if (!this.held.has(id) && this.isInReach(task)) fresh.push(id);
     }
+    if (ask) this.askSoon();
+    this.take(fresh, left);
+  }
+
+  /** Count the new tasks among those that the page holds back; they come by `apply` when they are let go. */
+  foresee(tasks: readonly Task[]): void {
+    if (needsServer(this.query)) return;
+    for (const task of tasks) {
+      const id = task.task_id;
+      const fresh = matches(this.query, task) && !this.members.has(id) && this.isInReach(task);
+      if (fresh && this.held.size < HELD_MOST) this.held.add(id);
+    }
+    this.set({ held: this.held.size });
+  }
+
+  private take(fresh: readonly string[], left: number): void {
     if (fresh.length === 0 && left === 0) return;
     fresh.forEach((id) => this.arriving.add(id));
-    if (this.calm && this.knowsPlaces()) this.insertSoon();
+    if (this.isOpen() && this.knowsPlaces()) this.insertSoon();
     else this.keepBack();
+  }
+
+  /** Something may have come that fits, which only the server can say: have the first page again in a moment. */
+  private askSoon(): void {
+    this.askTimer ??= setTimeout(() => {
+      this.askTimer = null;
+      if (!this.fetching) void this.ask();
+    }, ASK_MS);
+  }
+
+  private async ask(): Promise<void> {
+    const control = new AbortController();
+    this.fetching = control;
+    try {
+      const page = await this.fetchPage(this.query, null, control.signal);
+      if (control.signal.aborted) return;
+      this.rows.put(page.items);
+      this.take(page.items.map((task) => task.task_id).filter((id) => !this.has(id)), 0);
+    } catch {
+      // the next change asks again
+    } finally {
+      if (this.fetching === control) this.fetching = null;
+    }
   }
 
   private insertSoon(): void {
@@ -167,7 +231,7 @@ export class TaskList {
     else
       this.insertTimer ??= setTimeout(() => {
         this.insertTimer = null;
-        if (this.calm) this.insert([...this.arriving]);
+        if (this.isOpen()) this.insert([...this.arriving]);
       }, wait);
   }
 
@@ -204,7 +268,7 @@ export class TaskList {
       this.grown += fresh.length;
     }
     this.set({ ids, held: this.held.size });
-    if (this.grown > GROWN_MOST && this.calm && !this.fetching) void this.reload();
+    if (this.grown > GROWN_MOST && this.isOpen() && !this.fetching) void this.reload();
   }
 
   /** Join newcomers and the list, both newest first. Newcomers belong near the top, so few rows are looked at. */

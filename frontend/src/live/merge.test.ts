@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 
+import { NO_FILTERS } from "#/app/view";
 import type { TaskQuery } from "#/services/types";
 
 import { later, matches, newestFirst } from "./merge";
 import { task } from "./sampleTask";
 
-const everything: TaskQuery = { status: [], name: "", user: "", kind: "", queue: "", search: "", sort: "-created_at" };
+const everything: TaskQuery = { ...NO_FILTERS, sort: "-created_at" };
 
 describe("of two reports the later holds", () => {
   const running = task({ status: "in_progress", started_at: "2025-12-01T12:00:01Z" });
@@ -43,6 +44,12 @@ describe("a task is in a list", () => {
     expect(matches({ ...everything, name: "shop.pay" }, task())).toBe(true);
     expect(matches({ ...everything, name: "shop" }, task())).toBe(false);
     expect(matches({ ...everything, name: "shop*" }, task())).toBe(true);
+  });
+  it("of several queues, and within its time", () => {
+    expect(matches({ ...everything, queue: "mail,celery" }, task())).toBe(true);
+    expect(matches({ ...everything, queue: "mail,other" }, task())).toBe(false);
+    expect(matches({ ...everything, since: "2025-12-01T12:00:00.000Z" }, task())).toBe(true);
+    expect(matches({ ...everything, until: "2025-12-01T12:00:00.000Z" }, task())).toBe(false);
   });
   it("and one without a user is nobody's", () => {
     expect(matches({ ...everything, user: "7" }, task({ user_id: null }))).toBe(false);

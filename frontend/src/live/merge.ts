@@ -1,4 +1,4 @@
-import type { Status, Task, TaskQuery } from "#/services/types";
+import type { Status, Task, TaskFilters } from "#/services/types";
 
 const STAGE: Record<Status, number> = { pending: 0, in_progress: 2, failed: 4, completed: 5, cancelled: 6 };
 
@@ -39,14 +39,26 @@ const fits = (wanted: string, value: string | null): boolean => {
   return wanted.endsWith("*") ? text.startsWith(wanted.slice(0, -1)) : text === wanted;
 };
 
-/** Return whether a task belongs in the list that was asked for: the server's filters, told again. */
-export function matches(query: TaskQuery, task: Task): boolean {
+const among = (wanted: string, value: string | null): boolean => wanted === "" || wanted.split(",").includes(value ?? "");
+
+/** Whether a list's question has a filter that only the server can answer. */
+export const needsServer = (query: TaskFilters): boolean => query.text !== "" || query.error !== "";
+
+/**
+ * Return whether a task may belong in the list that was asked for: the server's filters, told again. Where the question
+ * `needsServer` too, a task that fits here is one that the server must be asked about.
+ */
+export function matches(query: TaskFilters, task: Task): boolean {
   return (
     (query.status.length === 0 || query.status.includes(task.status)) &&
     fits(query.name, task.name) &&
     fits(query.user, task.user_id) &&
-    (query.kind === "" || query.kind === task.kind) &&
-    (query.queue === "" || query.queue === task.queue) &&
+    among(query.kind, task.kind) &&
+    among(query.queue, task.queue) &&
+    among(query.worker, task.worker) &&
+    (query.since === "" || Date.parse(task.created_at) >= Date.parse(query.since)) &&
+    (query.until === "" || Date.parse(task.created_at) < Date.parse(query.until)) &&
+    (query.error === "" || task.status === "failed") &&
     task.task_id.startsWith(query.search)
   );
 }

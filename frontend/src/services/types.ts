@@ -28,19 +28,46 @@ export type Me = Omit<Schemas["Me"], "role"> & { role: "admin" | "viewer" | "use
 export type Commanded = Task & Pick<Schemas["CommandedTask"], "delivered" | "note">;
 export type Ordered = Schemas["QueueCommand"];
 export type Problem = Schemas["Problem"];
+export type Worker = Schemas["WorkerItem"];
+export type Counts = Schemas["Counts"];
+export type SavedView = Schemas["SavedView"];
+export type BulkJob = Schemas["BulkJob"];
+export type BulkResult = Schemas["BulkResult"];
+export type BulkCommand = BulkJob["command"];
+
+/** The arguments of a task, for editing. */
+export interface Editable {
+  args: Json;
+  kwargs: Json;
+}
 
 export interface Page<T> {
   items: T[];
   next: string | null;
+  /** Time ran out: only the latest of what was asked for was looked at. */
+  partial?: boolean;
 }
 
-/** What a list of tasks is asked for; empty fields do not filter. */
-export interface TaskQuery {
+/** What narrows a list of tasks; empty fields do not filter, and kinds, queues and workers may be several, with commas. */
+export interface TaskFilters {
   status: readonly Status[];
   name: string;
   user: string;
   kind: string;
   queue: string;
+  worker: string;
+  /** Created from here on, and before; ISO moments. */
+  since: string;
+  until: string;
+  /** The key of a group of errors. */
+  error: string;
+  /** An id, or its beginning. */
   search: string;
+  /** Words in arguments and errors. */
+  text: string;
+}
+
+/** What a list of tasks is asked for. */
+export interface TaskQuery extends TaskFilters {
   sort: string;
 }

@@ -13,21 +13,34 @@ export interface Stream {
 /** Join the browser's one stream, or open one of our own where the browser has no SharedWorker. */
 export function joinStream(who: string, listen: (message: FromHub) => void): Stream {
   const url = address("api/tasks/subscribe");
-  const send = typeof SharedWorker === "undefined" ? ownHub(listen) : sharedHub(listen);
+  const take = (message: FromHub) => {
+    if (message.kind === "lost") {
+      hello();
+      listen({ kind: "reset", reason: "asleep" }); // what passed meanwhile is not kept for us
+    } else listen(message);
+  };
+  const send = typeof SharedWorker === "undefined" ? ownHub(take) : sharedHub(take);
   const hello = () => send({ kind: "hello", url, who });
   hello();
   const beat = setInterval(() => send({ kind: "beat" }), BEAT_MS);
   const bye = () => send({ kind: "bye" });
+  const awake = () => {
+    if (!document.hidden) send({ kind: "beat" });
+  };
   const back = (event: PageTransitionEvent) => {
     if (event.persisted) hello(); // taken out of the back-forward cache
   };
   addEventListener("pagehide", bye);
   addEventListener("pageshow", back);
+  document.addEventListener("visibilitychange", awake);
+  document.addEventListener("resume", awake);
   return {
     close: () => {
       clearInterval(beat);
       removeEventListener("pagehide", bye);
       removeEventListener("pageshow", back);
+      document.removeEventListener("visibilitychange", awake);
+      document.removeEventListener("resume", awake);
       bye();
     },
   };

@@ -109,3 +109,29 @@ it("never gives the stream of one user to a tab of another", () => {
   expect(fresh.heard.some((message) => message.kind === "batch")).toBe(true);
   expect(old.heard.some((message) => message.kind === "batch")).toBe(false);
 });
+
+it("takes the stream up anew after the machine slept, from where it was", () => {
+  const { hub, sources, tab } = world();
+  const one = tab();
+  hub.receive(one, hello);
+  sources[0]?.onopen?.();
+  sources[0]?.say("task", { task_id: "a" }, "41");
+  vi.advanceTimersByTime(20_000);
+  expect(sources).toHaveLength(1);
+  vi.setSystemTime(Date.now() + 600_000); // no timer ran meanwhile
+  vi.advanceTimersByTime(5_000);
+  expect(sources).toHaveLength(2);
+  expect(sources[1]?.url).toBe("/s?last_event_id=41");
+  expect(one.heard.at(-1)).toMatchObject({ kind: "state", state: { phase: "reconnecting" } });
+});
+
+it("tells a tab that it was given up while it slept", () => {
+  const { hub, tab } = world();
+  const [one, two] = [tab(), tab()];
+  hub.receive(one, hello);
+  hub.receive(two, hello);
+  vi.advanceTimersByTime(300_000);
+  hub.receive(one, { kind: "beat" });
+  hub.receive(two, { kind: "beat" });
+  expect(two.heard.at(-1)).toEqual({ kind: "lost" });
+});

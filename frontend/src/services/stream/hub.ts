@@ -9,6 +9,8 @@ export interface Port {
 const BATCH_MS = 16; // about a frame: what comes within it travels to the tabs together
 const SILENT_TAB_MS = 200_000; // background tabs beat once a minute at worst; one that stays silent is gone
 const QUIET: LinkState = { phase: "connecting", heardAt: null, awaySince: null };
+const WATCH_MS = 5_000;
+const SLEPT_MS = 30_000; // a beat of our own that comes so late means that the machine slept
 const REOPEN_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
 
 /**
@@ -16,7 +18,8 @@ const REOPEN_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
  *
  * A dropped connection is taken up again by EventSource itself, with Last-Event-ID, so nothing is missed. A
  * connection that the server refused (EventSource gives up then) is opened anew here with a growing pause, and with
- * the number of the last event in its address, as a new EventSource sends no Last-Event-ID of its own.
+ * the number of the last event in its address, as a new EventSource sends no Last-Event-ID of its own. So is one that
+ * went through a sleep of the machine: it may be dead, and would not say so for minutes.
  */
 export class StreamHub {
   private readonly ports = new Map<Port, number>();
@@ -32,6 +35,8 @@ export class StreamHub {
   private reopenTimer: ReturnType<typeof setTimeout> | null = null;
   private refusals = 0;
   private lastId = "";
+  private watch: ReturnType<typeof setInterval> | null = null;
+  private watchedAt = 0;
 
   constructor(private readonly open: (url: string) => EventSource) {}
 
@@ -39,6 +44,7 @@ export class StreamHub {
     if (message.kind === "bye") this.leave(port);
     else if (message.kind === "hello") this.welcome(port, message.url, message.who);
     else if (this.ports.has(port)) this.ports.set(port, Date.now());
+    else port.post({ kind: "lost" });
     this.sweep();
   }
 
@@ -54,13 +60,28 @@ export class StreamHub {
       this.state = QUIET;
     }
     if (another || (!this.source && !this.reopenTimer)) this.connect();
+    this.watchSleep();
     port.post({ kind: "state", state: this.state });
     if (this.lastMetrics) port.post({ kind: "batch", tasks: [], logs: [], metrics: this.lastMetrics });
   }
 
   private leave(port: Port): void {
     this.ports.delete(port);
-    if (this.ports.size === 0) this.disconnect();
+    if (this.ports.size > 0) return;
+    this.disconnect();
+    if (this.watch) clearInterval(this.watch);
+    this.watch = null;
+  }
+
+  private watchSleep(): void {
+    this.watchedAt = Date.now();
+    this.watch ??= setInterval(() => {
+      const slept = Date.now() - this.watchedAt > SLEPT_MS;
+      this.watchedAt = Date.now();
+      if (!slept || !this.source) return;
+      this.flush(); // what is here already will not come again
+      this.connect();
+    }, WATCH_MS);
   }
 
   private sweep(): void {
@@ -137,12 +158,16 @@ export class StreamHub {
   private schedule(): void {
     this.batchTimer ??= setTimeout(() => {
       this.batchTimer = null;
-      if (this.tasks.size === 0 && this.logs.length === 0 && !this.metrics) return;
-      this.tell({ kind: "batch", tasks: [...this.tasks.values()], logs: this.logs, metrics: this.metrics });
-      this.tasks.clear();
-      this.logs = [];
-      this.metrics = null;
+      this.flush();
     }, BATCH_MS);
+  }
+
+  private flush(): void {
+    if (this.tasks.size === 0 && this.logs.length === 0 && !this.metrics) return;
+    this.tell({ kind: "batch", tasks: [...this.tasks.values()], logs: this.logs, metrics: this.metrics });
+    this.tasks.clear();
+    this.logs = [];
+    this.metrics = null;
   }
 
   private announce(state: LinkState): void {

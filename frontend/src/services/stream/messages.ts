@@ -2,6 +2,8 @@ import type { LogLine, Summary, Task } from "../types";
 
 /** What the stream's hub tells each tab. */
 export type FromHub =
+  /** The tab was silent for so long (it slept) that it was given up: it says hello again and reads anew. */
+  | { kind: "lost" }
   | { kind: "state"; state: LinkState }
   | { kind: "batch"; tasks: Task[]; logs: LogLine[]; metrics: Summary | null }
   | { kind: "reset"; reason: string };
