@@ -2,6 +2,8 @@
 
     OrakulError
     ├── SettingsError         a wrong key or value; names file, line and the nearest right one
+    ├── PlanError             the same of an export plan, or a group, script or column that it lacks
+    ├── SourceError           a source's database refused a query, or went away in the middle
     ├── MissingExtraError     a product's client is not installed; names the extra
     ├── InvalidEventError     an event that does not fit its form; nothing was stored
     ├── InvalidQueryError     an unknown filter, cursor or sort                        (HTTP 422)
@@ -23,7 +25,9 @@ __all__ = [
     "MissingExtraError",
     "NotPossibleError",
     "OrakulError",
+    "PlanError",
     "SettingsError",
+    "SourceError",
     "TaskNotFoundError",
     "UnavailableError",
     "WrongStateError",
@@ -36,6 +40,14 @@ class OrakulError(Exception):
 
 class SettingsError(OrakulError):
     """A setting is wrong."""
+
+
+class PlanError(OrakulError):
+    """An export plan is wrong, or lacks what was asked for."""
+
+
+class SourceError(OrakulError):
+    """A database that exports read from refused a query, or went away."""
 
 
 class MissingExtraError(OrakulError):

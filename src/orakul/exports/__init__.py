@@ -1,0 +1,1 @@
+"""Exports: groups → scripts → variants → files."""
