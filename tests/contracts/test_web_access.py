@@ -52,6 +52,7 @@ TABLE = [
     Row("GET", "/api/errors"),
     Row("GET", "/api/charts"),
     Row("GET", "/api/insights"),
+    Row("GET", "/api/operations"),
     Row("GET", "/api/views"),
     Row("POST", "/api/views", viewer=403, json={"name": "failures", "query": "status=failed", "shared": True}),
     Row("DELETE", "/api/views/{v-ann}", 204, 404, 404, 404),

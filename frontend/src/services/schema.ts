@@ -252,6 +252,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What operations did, what is slow, what fails
+         * @description Return the figures of what came between `from` and `to` and has ended; an ordinary user's, of what is theirs.
+         */
+        get: operations["operations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/queues": {
         parameters: {
             query?: never;
@@ -973,6 +993,20 @@ export interface components {
             partial: boolean;
         };
         /**
+         * Difference
+         * @description One operation in two periods. Ratios are later ÷ earlier, None where it was absent in the earlier.
+         */
+        Difference: {
+            after: components["schemas"]["Statistics"] | null;
+            /** Format: date-time */
+            before: components["schemas"]["Statistics"] | null;
+            count_ratio: number | null;
+            error_rate_change: number;
+            name: string;
+            p50_ratio: number | null;
+            p95_ratio: number | null;
+        };
+        /**
          * EditedRun
          * @description The arguments of the new task; its queue is the original's unless named.
          */
@@ -1136,6 +1170,53 @@ export interface components {
             next: string | null;
         };
         /**
+         * OperationBottleneck
+         * @description Where time goes. `share` is of the parent's total time, 0 to 1; `reason` says what of it stands out.
+         */
+        OperationBottleneck: {
+            exponent: number | null;
+            name: string;
+            parent: string | null;
+            /** @enum {unknown} */
+            reason: "growth" | "share" | "waiting";
+            share: number | null;
+            total_ms: number;
+        };
+        /**
+         * OperationErrors
+         * @description Errors of one operation and type, seen `count` times; `message` is that of the first of them.
+         */
+        OperationErrors: {
+            count: number;
+            error_type: string;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            message: string;
+            name: string;
+        };
+        /**
+         * OperationReport
+         * @description What operations did in a period: by name, the most time first; where time goes; what fails.
+         *
+         *         `read` is how many ended ones were analyzed; `partial` says that there are more, and only the latest were.
+         *         `compared` is each name beside itself in the period that begins at `before`; both are null where it was not asked.
+         */
+        OperationReport: {
+            before: string | null;
+            bottlenecks: components["schemas"]["OperationBottleneck"][];
+            compared: components["schemas"]["Difference"][] | null;
+            errors: components["schemas"]["OperationErrors"][];
+            partial: boolean;
+            read: number;
+            /** Format: date-time */
+            since: string;
+            statistics: components["schemas"]["Statistics"][];
+            /** Format: date-time */
+            until: string;
+        };
+        /**
          * PausedQueue
          * @description A queue that is not consumed, by whom and since when.
          */
@@ -1270,6 +1351,26 @@ export interface components {
             p50: number | null;
             p95: number | null;
             p99: number | null;
+        };
+        /**
+         * Statistics
+         * @description One operation's figures. Times are in milliseconds; `self_ms` leaves out what its children took.
+         *
+         *         `error_rate` is errors ÷ count; cancelled, closed and aborted calls are no errors.
+         */
+        Statistics: {
+            cancelled: number;
+            count: number;
+            error_rate: number;
+            errors: number;
+            max_ms: number;
+            mean_ms: number;
+            name: string;
+            p50_ms: number;
+            p95_ms: number;
+            p99_ms: number;
+            self_ms: number;
+            total_ms: number;
         };
         /**
          * Status
@@ -2410,6 +2511,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NameList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operations: {
+        parameters: {
+            query?: {
+                /** @description The beginning; a day before the end. */
+                from?: string | null;
+                /** @description The end; now. */
+                to?: string | null;
+                /** @description The name, or its beginning and `*`. */
+                name?: string | null;
+                /** @description Kinds of tasks: `operation`, unless others are named. */
+                kind?: string[];
+                /** @description Compare with as long a period: `previous`, or the time at which it begins. */
+                before?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationReport"];
                 };
             };
             /** @description Not signed in: the token is missing, expired or forged. */

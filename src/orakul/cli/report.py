@@ -15,7 +15,6 @@ from orakul.errors import InvalidQueryError
 from orakul.settings import load_settings
 
 if TYPE_CHECKING:
-    from orakul.operations import OperationLog
     from orakul.tasks import Task, TaskReader
 
 __all__ = ["command"]
@@ -51,14 +50,15 @@ def command(
     from orakul.assembly import assemble, open_database
     from orakul.operations.analyzer import OperationAnalyzer
     from orakul.operations.export import FORMATS, export
+    from orakul.operations.journalled import trees
 
     settings = load_settings({"data": data})
     start = datetime.now(UTC) - _period(since)
-    analyzer = OperationAnalyzer()
+    analyzer = OperationAnalyzer(whole=True)
     with open_database(settings) as database:
         parts = assemble(settings, database)
         try:
-            for log in _trees(_finished(parts.reader, start, kind, name, most)):
+            for log in trees(_finished(parts.reader, start, kind, name, most)):
                 analyzer.add(log)
         finally:
             parts.connections.close()
@@ -95,38 +95,3 @@ def _finished(reader: "TaskReader", start: datetime, kind: str | None, name: str
         cursor = page.next
         if cursor is None:
             return
-
-
-def _trees(tasks: Iterator["Task"]) -> Iterator["OperationLog"]:
-    """Join tasks into trees, as far as parents are among them."""
-    from orakul.operations import OperationLog, Outcome
-
-    outcomes = {"completed": Outcome.SUCCESS, "failed": Outcome.ERROR, "cancelled": Outcome.CANCELLED}
-    logs: dict[str, OperationLog] = {}
-    for task in tasks:
-        begin = task.started_at or task.created_at
-        end = task.finished_at or begin
-        logs[task.task_id] = OperationLog(
-            operation_id=task.task_id,
-            root_id=task.root_id or task.task_id,
-            parent_id=task.parent_id,
-            name=task.name or task.kind,
-            outcome=outcomes[task.status],
-            started_at=begin,
-            duration_ns=max(0, round((end - begin).total_seconds() * 1e9)),
-            error_type=task.error.type if task.error else None,
-            error_message=task.error.message if task.error else None,
-        )
-    roots = []
-    for log in logs.values():
-        parent = logs.get(log.parent_id or "")
-        # One that ends after its parent (the next of a chain, a member of a group) takes none of its parent's time.
-        if parent is not None and parent is not log and parent.started_at <= log.started_at and _within(log, parent):
-            parent.children.append(log)
-        else:
-            roots.append(log)
-    yield from roots
-
-
-def _within(log: "OperationLog", parent: "OperationLog") -> bool:
-    return log.ended_at <= parent.ended_at + timedelta(milliseconds=1)

@@ -6,6 +6,7 @@ figures can be added up, and a period is the sum of its minutes.
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from ddsketch import DDSketch
 from orakul.operations.collection import Call
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog
 
-__all__ = ["Bottleneck", "Difference", "ErrorGroup", "OperationAnalyzer", "Statistics"]
+__all__ = ["Bottleneck", "Difference", "ErrorGroup", "OperationAnalyzer", "Statistics", "differences"]
 
 ACCURACY = 0.01
 """Percentiles are right to one percent of their value (DDSketch's guarantee)."""
@@ -148,10 +149,14 @@ class OperationAnalyzer:
     """Statistics, bottlenecks, errors and comparisons of operations.
 
     Live: `collector.sinks.append(OperationAnalyzer())`. Over records from anywhere: `analyzer.add(log)`. Over the
-    journal: `orakul report`. Not locked: as a sink it is told from one thread at a time.
+    journal: `orakul report` and `GET /api/operations`. Not locked: as a sink it is told from one thread at a time.
+
+    Figures are kept by the minute, for the last day; `whole=True` keeps one sum of all that it is given, however long
+    ago it was, and tells no periods apart.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
         self._minutes: dict[int, dict[str, _Tally]] = {}
         self._shares: dict[tuple[str, str], int] = defaultdict(int)
         self._waiting: dict[str, int] = defaultdict(int)
@@ -191,6 +196,7 @@ class OperationAnalyzer:
             self._count(child)
 
     def _minute(self, minute: int) -> dict[str, _Tally]:
+        minute = 0 if self._whole else minute
         tallies = self._minutes.get(minute)
         if tallies is None:
             tallies = self._minutes[minute] = {}
@@ -261,6 +267,8 @@ class OperationAnalyzer:
         )
 
     def _period(self, since: datetime | None, until: datetime | None) -> dict[str, _Tally]:
+        if self._whole and (since or until):
+            raise ValueError("an analyzer of the whole tells no periods apart")
         first = int(since.timestamp()) // 60 if since else -math.inf
         last = math.ceil(until.timestamp() / 60) if until else math.inf
         merged: dict[str, _Tally] = {}
@@ -303,13 +311,18 @@ class OperationAnalyzer:
         """Compare two periods, each `(since, until)`; without the later one, as long again right after the earlier."""
         if after is None:
             after = (before[1], before[1] + (before[1] - before[0]))
-        old = {each.name: each for each in self.statistics(*before)}
-        new = {each.name: each for each in self.statistics(*after)}
-        return [_difference(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
+        return differences(self.statistics(*before), self.statistics(*after))
 
     def last(self, period: timedelta) -> list[Statistics]:
         """Return the figures of the last hour, day or whatever `period` is."""
         return self.statistics(datetime.now(UTC) - period)
+
+
+def differences(before: Iterable[Statistics], after: Iterable[Statistics]) -> list[Difference]:
+    """Return each name of two periods' statistics beside itself."""
+    old = {each.name: each for each in before}
+    new = {each.name: each for each in after}
+    return [_difference(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
 
 
 def _difference(name: str, before: Statistics | None, after: Statistics | None) -> Difference:

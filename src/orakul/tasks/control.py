@@ -32,6 +32,10 @@ __all__ = ["Control", "QueueCommand", "TaskCommand"]
 logger = logging.getLogger(__name__)
 
 SOURCE = "control"
+_ELSEWHERE = {
+    "operation": "an operation is a call inside a program of its own: Orakul watches it, and cannot make that call "
+    "again or stop it. Run it there again; or let it recover by itself, with orakul.operations.recovery.retrying"
+}
 UNSENT_AFTER = timedelta(seconds=30)
 """How long a retry may take from its commit to `task.retry_sent`: several times what a publish may take."""
 
@@ -97,6 +101,8 @@ class Control:
         return None if task.kind in self._runners else self._no_runner(task.kind)
 
     def _no_runner(self, kind: str) -> str:
+        if kind in _ELSEWHERE:
+            return _ELSEWHERE[kind]
         known = ", ".join(sorted(self._runners)) or "none; set up a broker, e.g. ORAKUL_CELERY_BROKER"
         return f"Orakul cannot command tasks of kind {kind!r} here (kinds that it can: {known})"
 

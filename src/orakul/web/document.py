@@ -14,7 +14,7 @@ from orakul.tasks import Summary
 from orakul.tasks.bulk import BulkJob
 from orakul.tasks.control import QueueCommand
 from orakul.tasks.room import Chart, Counts, ErrorGroups, Insights, SavedView
-from orakul.web import command_views, room_views, views
+from orakul.web import command_views, operation_views, room_views, views
 from orakul.web.problems import MEDIA_TYPE, Problem
 
 __all__ = ["JsonResponse", "answers", "document_of", "json_body"]
@@ -34,6 +34,7 @@ _SHOWN: tuple[type, ...] = (
     room_views.WorkerList,
     room_views.ViewList,
     room_views.ViewForm,
+    operation_views.OperationReport,
     SavedView,
     Counts,
     ErrorGroups,
