@@ -184,7 +184,10 @@ class Broker(Protocol):
         ...
 
     async def replay(self, queue: str, message_ids: Collection[str] | None = None) -> list[str]:
-        """Put dead letters back into their queue as a first attempt; return their ids. `None`: all of them."""
+        """Put dead letters back into their queue as a first attempt; return their ids. `None`: all of them.
+
+        Each is sent as `message.replayed(letter.message, letter.attempt)`, so that the attempts before are not forgotten.
+        """
         ...
 
     async def discard(self, queue: str, message_ids: Collection[str]) -> list[str]:

@@ -16,11 +16,14 @@ import msgspec
 
 from orakul.events import Event
 
-__all__ = ["Message", "event_of", "message_of", "subject_of", "trace_of"]
+__all__ = ["ATTEMPTS_BEFORE", "Message", "event_of", "message_of", "replayed", "subject_of", "trace_of"]
 
 _HEX = frozenset(string.hexdigits.lower())
 _TRACE_PARTS = 4
 _TRACE_CHARS = 32
+
+ATTEMPTS_BEFORE = "orakul-attempts-before"
+"""Header of a replayed message: how many attempts were made before its count began anew."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +87,16 @@ def event_of(message: Message) -> Event:
     if event.trace_id is None and (trace := message.trace_id) is not None:
         event = msgspec.structs.replace(event, trace_id=trace)
     return event
+
+
+def replayed(message: Message, attempt: int) -> Message:
+    """Return a dead letter's message as it is replayed: it says how many attempts there have been so far.
+
+    The broker counts from 1 again; the control room, and who reads it, count on.
+    """
+    before = message.headers.get(ATTEMPTS_BEFORE, "0")
+    total = attempt + (int(before) if before.isdecimal() else 0)
+    return msgspec.structs.replace(message, headers={**message.headers, ATTEMPTS_BEFORE: str(total)})
 
 
 def subject_of(event: Event) -> str:
