@@ -160,7 +160,7 @@ class PostgresRollups:
         """Return the sums of each queue and status in whole days."""
         statement = f"""
         SELECT min(bucket), NULL, queue, status, {_SUMS} FROM {SCHEMA}.rollups
-        WHERE width = 86400 AND name IS NULL AND bucket >= %s AND bucket < %s GROUP BY 3, 4
+        WHERE width = 86400 AND name IS NULL AND kind <> '' AND bucket >= %s AND bucket < %s GROUP BY 3, 4
         """  # noqa: S608 (constants)
         return self._read(statement, (since, until))
 
@@ -176,7 +176,8 @@ class PostgresRollups:
         since, until = times
         conditions, values = _filters(name, queue, kind)
         if not name:
-            conditions.append("name IS NULL")
+            # All names together are kept by kind and queue, and all of those as one (see migration 0005).
+            conditions.append("name IS NULL" if queue or kind else "name IS NULL AND kind = ''")
         where = " AND ".join(["width = %s AND bucket >= %s AND bucket < %s", *conditions])
         statement = f"""
         SELECT date_bin(make_interval(secs => %s), bucket, %s), NULL, NULL, status, {_SUMS} FROM {SCHEMA}.rollups
