@@ -55,6 +55,7 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
     samples |= {"jwt.secret": "s" * 32}
     samples |= {"events.relay": "false", "events.notify": "true", "events.journal": "false"}
     samples |= {"events.outboxes": "postgresql://a/b", "events.message_bytes": "4096"}
+    samples |= {"exports.strict": "1", "exports.run_in": "celery", "exports.at_once": "3", "exports.who": "everybody"}
     numbers = {
         "jwt.leeway_seconds",
         "events.relay_attempts",

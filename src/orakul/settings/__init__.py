@@ -11,6 +11,7 @@ things at once. Values that are secret show in no `repr` and in no message.
 from orakul.settings.form import (
     CelerySettings,
     EventsSettings,
+    ExportSettings,
     JwtSettings,
     Key,
     OperationsSettings,
@@ -26,6 +27,7 @@ from orakul.settings.sources import load_settings
 __all__ = [
     "CelerySettings",
     "EventsSettings",
+    "ExportSettings",
     "JwtSettings",
     "Key",
     "OperationsSettings",

@@ -12,6 +12,7 @@ from msgspec import Meta
 __all__ = [
     "CelerySettings",
     "EventsSettings",
+    "ExportSettings",
     "JwtSettings",
     "Key",
     "OperationsSettings",
@@ -225,6 +226,39 @@ class OperationsSettings(Section, frozen=True, kw_only=True):
     ] = 300.0
 
 
+class ExportSettings(Section, frozen=True, kw_only=True):
+    """Exports: where the plans are, who is told, where the work is done."""
+
+    plans: Annotated[
+        tuple[str, ...],
+        Meta(description="Folders of export plans (YAML) that the page offers; empty: only `orakul export` runs some."),
+    ] = ()
+    observers: Annotated[
+        tuple[str, ...],
+        Meta(description="Observers of exports, as `module:object`, beside those that installed packages bring."),
+    ] = ()
+    strict: Annotated[
+        bool, Meta(description="Tell observers before the export goes on, and stop it where one of them fails.")
+    ] = False
+    run_in: Annotated[
+        Literal["auto", "process", "celery"],
+        Meta(
+            description="Where an export from the page runs: in the process of `orakul serve`, or as a task "
+            "`orakul.export` of the Celery fleet; `auto`: of the fleet where a worker takes from the queue."
+        ),
+    ] = "auto"
+    queue: Annotated[
+        str, Meta(min_length=1, description="The queue of the Celery fleet that exports are sent to.")
+    ] = "celery"
+    at_once: Annotated[
+        int, Meta(ge=1, le=64, description="How many exports run at once in the process of `orakul serve`.")
+    ] = 2
+    who: Annotated[
+        Literal["admin", "everybody"],
+        Meta(description="Who may see the plans and start exports from the page; viewers never start any."),
+    ] = "admin"
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -288,6 +322,7 @@ class Settings(Section, frozen=True, kw_only=True):
     stream: StreamSettings = StreamSettings()
     web: WebSettings = WebSettings()
     operations: OperationsSettings = OperationsSettings()
+    exports: ExportSettings = ExportSettings()
 
     @property
     def spool(self) -> Path:
