@@ -1,12 +1,13 @@
 """What the journal stores a second, against bare COPY of the same rows and against itself without its lock.
 
-    python benchmarks/journal.py [--json] [--url URL] [--recorders 1 4 16] [--batches 30 300] [--seconds 4] [--runs 3]
+    python benchmarks/journal.py [--json] [--url URL] [--recorders 1 4 16] [--batches 30 300 900] [--seconds 4] [--runs 3]
 
 Each recorder is a process with a connection of its own that stores batches of events: tasks from `pending` (with their
 arguments) over `in_progress` to `completed`. The journal makes the events ready, inserts them with four indexes,
 projects them on a table with twelve more, and notifies, in one order. COPY, the floor, writes the same rows, a batch a
 transaction, to a table without an index. "No lock" is the journal's own statement without its order, from which a
-reader that follows `seq` loses some. One server for all; the ways take turns; medians.
+reader that follows `seq` loses some. One server for all, warmed up until it writes its log over old files of it as
+servers do after their first minutes; the ways take turns; medians.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from orakul.journals.postgres.migrations import upgrade
 WAYS = ("journal", "no lock", "copy")
 TABLES = "events, logs, tasks, messages, ended_by_minute, rollup_changes, rollups, task_words"
 COLUMNS = "timestamp, event_id, event_type, task_id, user_id, data"
+WARM_UP = 6.0
 FLOOR = """
 CREATE TABLE IF NOT EXISTS public.floor (
     seq bigserial, timestamp timestamptz, event_id text, event_type text, task_id text, user_id text, data json)
@@ -162,6 +164,11 @@ def clear(url: str) -> None:
 def run(url: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return one row for each number of recorders and size of batch."""
     prepare(url)
+    for way in (
+        "copy",
+        "journal",
+    ):  # a fresh server fills each file of its log with zeros first, and a warm one does not
+        measure(way, url, 2, 300, WARM_UP)
     rows = []
     for recorders in arguments.recorders:
         for size in arguments.batches:
@@ -193,7 +200,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--url", help="a PostgreSQL to use, whose schema `orakul` is emptied; else an embedded one")
     parser.add_argument("--recorders", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--batches", type=int, nargs="+", default=[30, 300])
+    parser.add_argument("--batches", type=int, nargs="+", default=[30, 300, 900])
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each measurement lasts")
     parser.add_argument("--runs", type=int, default=3, help="measurements of each; the median counts")
     arguments = parser.parse_args()

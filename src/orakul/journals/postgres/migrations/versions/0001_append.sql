@@ -24,6 +24,7 @@ CREATE OR REPLACE FUNCTION orakul.append(
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_material = off SET enable_bitmapscan = off SET enable_memoize = off SET jit = off SET search_path = orakul, pg_catalog SET timezone = 'UTC' AS $$
 DECLARE
+    base bigint;
     last bigint;
     oldest timestamptz;
     newest timestamptz;
@@ -33,12 +34,16 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(orakul.lock_key());
 
+    -- The numbers of the whole batch are taken at once: nobody else takes any while the lock is held.
+    base := nextval('orakul.journal_seq') - 1;
+    PERFORM setval('orakul.journal_seq', base + greatest(cardinality(e_event_id) + cardinality(l_event_id), 1));
+
     WITH incoming AS MATERIALIZED (
-        SELECT nextval('orakul.journal_seq') AS seq, e.*
+        SELECT base + e.number AS seq, e.*
         FROM unnest(e_event_id, e_timestamp, e_event_type, e_task_id, e_user_id, e_user_is_number, e_trace_id, e_source,
-                    e_data, e_extra, e_era, e_rank, e_status, e_notice)
+                    e_data, e_extra, e_era, e_rank, e_status, e_notice) WITH ORDINALITY
             AS e (event_id, timestamp, event_type, task_id, user_id, user_is_number, trace_id, source,
-                  data, extra, era, rank, status, notice)
+                  data, extra, era, rank, status, notice, number)
     ), stored AS (
         INSERT INTO orakul.events (seq, timestamp, user_is_number, event_id, event_type, task_id, user_id, trace_id,
                                    source, data, extra)
@@ -48,9 +53,10 @@ BEGIN
         RETURNING seq, timestamp
     ), logged AS (
         INSERT INTO orakul.logs (seq, timestamp, attempt, event_id, task_id, level, logger, message)
-        SELECT nextval('orakul.journal_seq'), l.timestamp, l.attempt, l.event_id, l.task_id, l.level, l.logger, l.message
-        FROM unnest(l_event_id, l_timestamp, l_task_id, l_attempt, l_level, l_logger, l_message)
-            AS l (event_id, timestamp, task_id, attempt, level, logger, message)
+        SELECT base + cardinality(e_event_id) + l.number, l.timestamp, l.attempt, l.event_id, l.task_id, l.level, l.logger,
+               l.message
+        FROM unnest(l_event_id, l_timestamp, l_task_id, l_attempt, l_level, l_logger, l_message) WITH ORDINALITY
+            AS l (event_id, timestamp, task_id, attempt, level, logger, message, number)
         ON CONFLICT DO NOTHING
         RETURNING seq, timestamp
     ), merged AS MATERIALIZED (
@@ -91,12 +97,15 @@ BEGIN
             CASE WHEN wins THEN n.error_message ELSE t.error_message END AS error_message,
             CASE WHEN wins THEN n.error_place ELSE t.error_place END AS error_place,
             CASE WHEN wins THEN n.error_traceback ELSE t.error_traceback END AS error_traceback,
+            CASE WHEN NOT wins THEN t.error_key WHEN n.status = 'failed'
+                 THEN orakul.error_key(n.status, n.error_type, n.error_place, coalesce(n.error_message, ''))
+            END AS error_key,
             CASE WHEN says THEN n.progress_event ELSE t.progress_event END AS progress_event,
             CASE WHEN says THEN n.progress ELSE t.progress END AS progress,
             CASE WHEN n.arguments IS NULL THEN t.arguments WHEN t.arguments IS NULL THEN n.arguments
                  ELSE greatest(n.arguments::text COLLATE "C", t.arguments::text COLLATE "C")::json END AS arguments,
             CASE WHEN wins THEN n.result ELSE t.result END AS result,
-            t.status AS old_status, t.finished_at AS old_finished_at, t.started_at AS old_started_at,
+            t.ctid AS place, t.status AS old_status, t.finished_at AS old_finished_at, t.started_at AS old_started_at,
             t.user_id AS old_user_id, t.created_at AS old_created_at, t.eta AS old_eta, t.kind AS old_kind,
             t.name AS old_name, t.queue AS old_queue, t.era = 1::bigint << 44 AS old_first,
             n.arguments IS NOT NULL OR n.error_message IS NOT NULL OR t.error_message IS NOT NULL AS says_more
@@ -118,31 +127,32 @@ BEGIN
                    n.progress_era IS NOT NULL AND coalesce((n.progress_era, n.progress_at, n.progress_event)
                        > (t.progress_era, t.progress_at, t.progress_event), true) AS says
         ) AS by_rule
-    ), written AS (
-        INSERT INTO orakul.tasks AS t (
+    ), made AS (
+        -- New rows and known ones apart, as under the lock nobody makes a row meanwhile: that is cheaper than ON CONFLICT.
+        INSERT INTO orakul.tasks (
             task_id, created_at, started_at, finished_at, updated_at, eta, era, run, name_era, queue_era, worker_era,
             progress_era, progress_at, attempt, priority, rank, event_id, status, kind, name, user_id, queue, worker,
             parent_id, root_id, group_id, trace_id, outcome, error_type, error_message, error_place, error_traceback,
-            progress_event, progress, arguments, result)
+            error_key, progress_event, progress, arguments, result)
         SELECT
             task_id, created_at, started_at, finished_at, updated_at, eta, era, shown_era & 17592186044415, name_era,
             queue_era, worker_era, progress_era, progress_at, shown_era >> 44, priority, rank, event_id, status, kind,
             name, user_id, queue, worker, parent_id, root_id, group_id, trace_id, outcome, error_type, error_message,
-            error_place, error_traceback, progress_event, progress, arguments, result
-        FROM merged
-        ON CONFLICT (task_id) DO UPDATE SET (
+            error_place, error_traceback, error_key, progress_event, progress, arguments, result
+        FROM merged WHERE place IS NULL
+    ), changed AS (
+        UPDATE orakul.tasks t SET (
             created_at, started_at, finished_at, updated_at, eta, era, run, name_era, queue_era, worker_era,
             progress_era, progress_at, attempt, priority, rank, event_id, status, kind, name, user_id, queue, worker,
             parent_id, root_id, group_id, trace_id, outcome, error_type, error_message, error_place, error_traceback,
-            progress_event, progress, arguments, result
-        ) = (
-            excluded.created_at, excluded.started_at, excluded.finished_at, excluded.updated_at, excluded.eta,
-            excluded.era, excluded.run, excluded.name_era, excluded.queue_era, excluded.worker_era,
-            excluded.progress_era, excluded.progress_at, excluded.attempt, excluded.priority, excluded.rank,
-            excluded.event_id, excluded.status, excluded.kind, excluded.name, excluded.user_id, excluded.queue,
-            excluded.worker, excluded.parent_id, excluded.root_id, excluded.group_id, excluded.trace_id,
-            excluded.outcome, excluded.error_type, excluded.error_message, excluded.error_place,
-            excluded.error_traceback, excluded.progress_event, excluded.progress, excluded.arguments, excluded.result)
+            error_key, progress_event, progress, arguments, result
+        ) = ROW (
+            g.created_at, g.started_at, g.finished_at, g.updated_at, g.eta, g.era, g.shown_era & 17592186044415,
+            g.name_era, g.queue_era, g.worker_era, g.progress_era, g.progress_at, g.shown_era >> 44, g.priority,
+            g.rank, g.event_id, g.status, g.kind, g.name, g.user_id, g.queue, g.worker, g.parent_id, g.root_id,
+            g.group_id, g.trace_id, g.outcome, g.error_type, g.error_message, g.error_place, g.error_traceback,
+            g.error_key, g.progress_event, g.progress, g.arguments, g.result)
+        FROM merged g WHERE g.place IS NOT NULL AND t.ctid = g.place
     ), done_messages AS (
         DELETE FROM orakul.messages
         WHERE task_id = ANY (ARRAY(SELECT task_id FROM merged WHERE status = 'completed'))
