@@ -21,6 +21,10 @@ def kind_of(key: Key) -> str:
     choices = [part for part in (key.type, *get_args(key.type)) if get_origin(part) is Literal]
     if choices:
         return " · ".join(f"`{choice}`" for choice in get_args(choices[0]))
+    if get_origin(key.type) is dict:
+        return "tables (JSON in the environment)"
+    if get_origin(key.type) is tuple and get_origin(get_args(key.type)[0]) is dict:
+        return "list of tables (JSON in the environment)"
     if get_origin(key.type) is tuple:
         return "list of texts"
     kinds = {int: "whole number", float: "number", bool: "`true` · `false`", Path: "path"}

@@ -22,7 +22,7 @@ from orakul.settings.form import (
     known,
     without_password,
 )
-from orakul.settings.sources import load_settings
+from orakul.settings.sources import load_settings, place_of
 
 __all__ = [
     "CelerySettings",
@@ -37,5 +37,6 @@ __all__ = [
     "WebSettings",
     "known",
     "load_settings",
+    "place_of",
     "without_password",
 ]

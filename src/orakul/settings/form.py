@@ -58,6 +58,7 @@ _BrokerAddress = Annotated[
         title="the address of a broker, redis://… or amqp://…",
     ),
 ]
+_WebAddress = Annotated[str, Meta(pattern="^https?://", title="an address, https://…")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,13 +215,19 @@ class OperationsSettings(Section, frozen=True, kw_only=True):
     only_failures: Annotated[bool, Meta(description="Write only what failed.")] = False
     error_handlers: Annotated[
         tuple[str, ...],
-        Meta(description="Who is told of failures, by name: `log`, `email`, and those of other packages."),
+        Meta(
+            description="Who is told of failures, by name: `log`, `email`, the `[notifiers.NAME]` of this file, and "
+            "those of other packages."
+        ),
     ] = ()
     email_to: Annotated[tuple[str, ...], Meta(description="Who gets the letters of the error handler `email`.")] = ()
     email_from: Annotated[str | None, Meta(description="The sender of those letters.")] = None
     email_server: Annotated[
         str, Meta(description="The mail server: `smtp://user:password@host:port`, or `smtps://`.", **_SECRET)
     ] = "smtp://localhost:25"
+    notify_every_seconds: Annotated[
+        float, Meta(ge=1, description="At most one message of a notifier in so many seconds, likewise.")
+    ] = 300.0
     email_every_seconds: Annotated[
         float, Meta(ge=1, description="At most one letter in so many seconds; errors in between go together.")
     ] = 300.0
@@ -247,9 +254,9 @@ class ExportSettings(Section, frozen=True, kw_only=True):
             "`orakul.export` of the Celery fleet; `auto`: of the fleet where a worker takes from the queue."
         ),
     ] = "auto"
-    queue: Annotated[
-        str, Meta(min_length=1, description="The queue of the Celery fleet that exports are sent to.")
-    ] = "celery"
+    queue: Annotated[str, Meta(min_length=1, description="The queue of the Celery fleet that exports are sent to.")] = (
+        "celery"
+    )
     at_once: Annotated[
         int, Meta(ge=1, le=64, description="How many exports run at once in the process of `orakul serve`.")
     ] = 2
@@ -301,6 +308,20 @@ class Settings(Section, frozen=True, kw_only=True):
             description="Where a trace is shown, with `{trace_id}` in it: `https://jaeger.example.com/trace/{trace_id}`."
         ),
     ] = None
+    public_url: Annotated[
+        _WebAddress | None,
+        Meta(description="Where people find this Orakul, `https://orakul.example.com`: links in messages lead there."),
+    ] = None
+    notifiers: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="Whom to tell, each a table `[notifiers.NAME]` with its `kind` and options (docs/reactions.md)."
+        ),
+    ] = {}
+    rules: Annotated[
+        tuple[dict[str, Any], ...],
+        Meta(description="When to tell them, each a table `[[rules]]` (docs/reactions.md)."),
+    ] = ()
     mask: Annotated[
         tuple[str, ...],
         Meta(description="Arguments whose names contain one of these are masked wherever shown, logged or indexed."),

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,7 +14,7 @@ import msgspec
 from orakul.errors import SettingsError
 from orakul.settings.form import Key, Settings, hint_of, known, sections
 
-__all__ = ["load_settings"]
+__all__ = ["load_settings", "place_of"]
 
 # Read by others than `Settings`: the file's place, the tests' servers, the build of the package.
 _FOREIGN = re.compile(r"^ORAKUL_(CONFIG|SKIP_\w+|TEST_\w+|SERVICE_\w+|PORT_\d+\w*)$")
@@ -65,7 +66,13 @@ def _take(found: _Found, values: dict[str, Any], wrong: list[str]) -> None:
         else:
             values[found.name] = (found.folder / Path(value).expanduser()).resolve()
         return
-    if found.text and get_origin(key.type) is tuple:
+    if found.text and _is_form(key.type):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            wrong.append(f"{found.place}: {found.name} is JSON in the environment: {error}")
+            return
+    elif found.text and get_origin(key.type) is tuple:
         value = tuple(part.strip() for part in value.split(",") if part.strip())
     if found.text:  # nobody minds the case of letters in the environment
         value = {str(choice).lower(): choice for choice in _choices(key.type)}.get(str(value).lower(), value)
@@ -147,9 +154,29 @@ def _nearest(name: str, among: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def _is_form(kind: Any) -> bool:
+    """Say whether a setting is a table with keys of its own, or a list of such."""
+    return get_origin(kind) is dict or any(get_origin(part) is dict for part in get_args(kind))
+
+
+@cache
+def _tables() -> frozenset[str]:
+    return frozenset(name for name, key in known().items() if _is_form(key.type))
+
+
+def place_of(name: str) -> str:
+    """Return `file:line: ` of a dotted key of the file in use, for messages; nothing where it is not to be found."""
+    try:
+        file = _file(os.environ, Path.cwd())
+        text = file.read_text("utf-8") if file else ""
+    except (OSError, UnicodeDecodeError, SettingsError):
+        return ""
+    return f"{file}:{_line_of(text, name)}: " if file else ""
+
+
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and f"{prefix}{name}" not in _tables():
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
@@ -161,6 +188,8 @@ def _line_of(text: str, name: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
             section = re.sub(r"[\s\"']", "", header[1]) + "."
+            if section.startswith(name + "."):
+                best = number
         elif assigned := re.match(r"\s*([\w.\s\"'-]+?)\s*=", line):
             here = section + re.sub(r"[\s\"']", "", assigned[1])
             if here == name:
