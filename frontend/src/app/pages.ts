@@ -15,6 +15,7 @@
  */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
+import { lazy } from "react";
 import type { ComponentType, LazyExoticComponent } from "react";
 
 import type { IconName } from "#/pieces/Icon";
@@ -39,6 +40,7 @@ export interface PageEntry {
 
 export const PAGES: readonly PageEntry[] = [
   { path: "", title: msg`Tasks`, icon: "tasks", key: "t", who: "all", component: null },
+  { path: "charts", title: msg`Charts`, icon: "chart", key: "c", who: "all", component: lazy(() => import("#/charts/ChartsPage")) },
 ];
 
 export const maySee = (entry: PageEntry, me: Me): boolean =>

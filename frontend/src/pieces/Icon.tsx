@@ -29,7 +29,6 @@ const PATHS = {
   link: <><path d="M6.8 9.2a2.6 2.6 0 0 0 3.7 0l2-2a2.6 2.6 0 0 0-3.7-3.7l-.7.7" /><path d="M9.2 6.8a2.6 2.6 0 0 0-3.7 0l-2 2a2.6 2.6 0 0 0 3.7 3.7l.7-.7" /></>,
   file: <><path d="M9 2.2H4.6a.9.9 0 0 0-.9.9v9.8a.9.9 0 0 0 .9.9h6.8a.9.9 0 0 0 .9-.9V5.5L9 2.2Z" /><path d="M9 2.4v3.2h3.2" /></>,
   tasks: <><path d="M6.2 4h7.6M6.2 8h7.6M6.2 12h7.6" /><path d="m2.2 4 .8.8L4.4 3.2M2.4 8h1.4M2.4 12h1.4" /></>,
-  chart: <><path d="M2.2 2.4v11h11.4" /><path d="m4.6 10.2 2.6-3.4 2.2 1.8 3.6-4.6" /></>,
   insights: <><path d="M8 2.2a4 4 0 0 1 2.2 7.3v1.3H5.8V9.5A4 4 0 0 1 8 2.2Z" /><path d="M6.2 13.4h3.6" /></>,
   errors: <><rect x="2.4" y="6" width="8.4" height="7.4" rx="1.2" /><path d="M5 6V4a1 1 0 0 1 1-1h6.6a1 1 0 0 1 1 1v5.6a1 1 0 0 1-1 1h-1.8M6.6 8.2v2M6.6 11.6v.1" /></>,
   audit: <><path d="M3.6 2.4h6.2l2.6 2.6v8.6H3.6z" /><path d="M5.8 6.4h4.4M5.8 8.8h4.4M5.8 11.2h2.6" /></>,
@@ -37,6 +36,13 @@ const PATHS = {
   past: <><path d="M2.6 8a5.4 5.4 0 1 0 1.7-3.9L2.6 5.6" /><path d="M2.4 2.6v3.2h3.2M8 5.2V8l2 1.4" /></>,
   retention: <><path d="M3 4.2h10M6.2 4V2.6h3.6V4M4.2 4.2l.6 9h6.4l.6-9" /><path d="M6.8 7v3.6M9.2 7v3.6" /></>,
   more: <path d="M3.4 8h.1M8 8h.1M12.6 8h.1" strokeWidth="2.4" />,
+  edit: <><path d="m3 13 .7-3 7.2-7.2 2.3 2.3L6 12.3 3 13Z" /></>,
+  columns: <><rect x="2.2" y="3" width="11.6" height="10" rx="1.2" /><path d="M6.2 3v10M10 3v10" /></>,
+  views: <path d="M4.2 2.6h7.6v10.8L8 10.6l-3.8 2.8V2.6Z" />,
+  chart: <path d="M2.6 13.2h10.8M4.4 11V8.2M7 11V4.4M9.6 11V6.6M12.2 11V3" />,
+  group: <><path d="M2.6 4h10.8M5 7.4h8.4M5 10.8h8.4" /><path d="M2.6 7.4h.1M2.6 10.8h.1" /></>,
+  download: <><path d="M8 2.6v7M5 6.8l3 3 3-3" /><path d="M3 13.2h10" /></>,
+  print: <><path d="M4.6 6V2.6h6.8V6M4.6 11.4H3a.8.8 0 0 1-.8-.8V6.8A.8.8 0 0 1 3 6h10a.8.8 0 0 1 .8.8v3.8a.8.8 0 0 1-.8.8h-1.6" /><path d="M4.6 9.6h6.8v3.8H4.6z" /></>,
 } satisfies Record<string, ReactNode>;
 
 export type IconName = keyof typeof PATHS;
