@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orakul import __version__
-from orakul.cli import db, demo, doctor, report, serve, tail, user, watch
+from orakul.cli import consume, db, demo, doctor, report, serve, tail, user, watch
 from orakul.errors import OrakulError, SettingsError
 
 __all__ = ["app", "main"]
@@ -41,6 +41,7 @@ def options(
 
 app.command("demo")(demo.command)
 app.command("serve")(serve.command)
+app.command("consume")(consume.command)
 app.command("tail")(tail.command)
 app.command("report")(report.command)
 app.command("doctor")(doctor.command)

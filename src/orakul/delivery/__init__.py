@@ -15,15 +15,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import orakul.delivery.outbox as outbox  # noqa: PLR0402 (a module that is not loaded yet)
     from orakul.delivery.broker import Broker, Received, Stream, Subscription, open_broker
+    from orakul.delivery.consumers import Consumer, Consumers, consumer
+    from orakul.delivery.handler import Delivery
+    from orakul.delivery.inbox import Inbox
     from orakul.delivery.message import Message, event_of, message_of
     from orakul.delivery.publishing import publish_event
+    from orakul.delivery.retries import PermanentError, Retries, RetryLaterError
 
 __all__ = [
     "Broker",
+    "Consumer",
+    "Consumers",
+    "Delivery",
+    "Inbox",
     "Message",
+    "PermanentError",
     "Received",
+    "Retries",
+    "RetryLaterError",
     "Stream",
     "Subscription",
+    "consumer",
     "event_of",
     "message_of",
     "open_broker",
@@ -35,6 +47,10 @@ _ELSEWHERE = {
     **dict.fromkeys(("Broker", "Received", "Stream", "Subscription", "open_broker"), "broker"),
     **dict.fromkeys(("Message", "event_of", "message_of"), "message"),
     "publish_event": "publishing",
+    **dict.fromkeys(("Consumer", "Consumers", "consumer"), "consumers"),
+    "Delivery": "handler",
+    "Inbox": "inbox",
+    **dict.fromkeys(("PermanentError", "Retries", "RetryLaterError"), "retries"),
 }
 
 

@@ -186,7 +186,7 @@ class Broker(Protocol):
     async def replay(self, queue: str, message_ids: Collection[str] | None = None) -> list[str]:
         """Put dead letters back into their queue as a first attempt; return their ids. `None`: all of them.
 
-        Each is sent as `message.replayed(letter.message, letter.attempt)`, so that the attempts before are not forgotten.
+        Each is sent as `message.replayed(letter.message, letter.attempt)`, so that earlier attempts are not forgotten.
         """
         ...
 
