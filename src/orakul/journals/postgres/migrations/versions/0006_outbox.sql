@@ -52,3 +52,4 @@ ALTER TABLE orakul.outbox SET (
     autovacuum_analyze_threshold = 20000,
     autovacuum_vacuum_cost_delay = 0
 );
+CREATE INDEX IF NOT EXISTS outbox_put_off ON orakul.outbox (not_before, ordering_key) WHERE not_before IS NOT NULL;
