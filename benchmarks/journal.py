@@ -1,6 +1,6 @@
 """What the journal stores a second, against bare COPY of the same rows and against itself without its lock.
 
-    python benchmarks/journal.py [--json] [--url URL] [--recorders 1 4 16] [--batches 30 300 900] [--seconds 4] [--runs 3]
+    python benchmarks/journal.py [--json] [--url URL] [--recorders 1 4 16] [--batches 30 300 900] [--runs 3]
 
 Each recorder is a process with a connection of its own that stores batches of events: tasks from `pending` (with their
 arguments) over `in_progress` to `completed`. The journal makes the events ready, inserts them with four indexes,
