@@ -75,7 +75,10 @@ def run_export(plan: Plan, choice: Choice, dispatcher: Dispatcher, **options: An
 
 
 class ExportRun:
-    """One attempt of one run. It knows the plan and the dispatcher, and nothing of who observes."""
+    """One attempt of one run. It knows the plan and the dispatcher, and nothing of who observes.
+
+    `cancelled` stops all of it; `stops` is asked the same of one group or script, by the id of its task.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class ExportRun:
         attempt: int = 1,
         user_id: str | int | None = None,
         cancelled: Cancelled | None = None,
+        stops: Callable[[str], bool] | None = None,
         export: ExportScript = export_script,
     ) -> None:
         self.run_id = run_id or new_run_id()
@@ -97,6 +101,7 @@ class ExportRun:
         self._user_id = user_id
         self._export = export
         self._asked = cancelled
+        self._stops = stops or (lambda _: False)
         self._broken = threading.Event()
         """Set where the run breaks off by itself: an observer's veto, an interrupt, an error of ours."""
         self._no_more = False
@@ -158,7 +163,7 @@ class ExportRun:
             self._tell(GroupStart(**self._facts(), group_id=group.id, script_ids=ids), task)
         if self._at_once == 1 or len(group.scripts) == 1:
             for script in group.scripts:
-                if self._may_begin():
+                if self._may_begin() and not self._stops(group_task(self.run_id, group.id)):
                     self._announce(group, script, utc_now())
                     self._finish(group, script, self._export_one(group, script))
         else:
@@ -172,7 +177,7 @@ class ExportRun:
 
         def work(script: Script) -> ScriptResult | None:
             try:
-                if script is not first and not self._may_begin():
+                if script is not first and (not self._may_begin() or self._stops(group_task(self.run_id, group.id))):
                     return None
                 moments.setdefault(script.id, utc_now())
             finally:
@@ -206,13 +211,15 @@ class ExportRun:
         return not self.is_set() and not self._no_more
 
     def _export_one(self, group: Group, script: Script) -> ScriptResult:
+        tasks = group_task(self.run_id, group.id), script_task(self.run_id, group.id, script.id)
+        stop = _Stop(self, self._stops, *tasks)
         try:
             result = self._export(
                 self._plan,
                 group,
                 script,
                 columns=self._choice.columns,
-                cancelled=self,
+                cancelled=stop,
                 on_progress=_Throttle(lambda progress: self._tell_progress(group, script, progress)),
                 slots=self._slots,
             )
@@ -220,7 +227,7 @@ class ExportRun:
             result = ScriptResult(
                 outcome=Outcome.FAILED, error=Failure(type=type(error).__name__, message=str(error) or repr(error))
             )
-        if result.outcome is Outcome.CANCELLED:
+        if result.outcome is Outcome.CANCELLED and not stop.is_set():
             self._broken.set()  # by Ctrl-C, where this is the main thread: it is meant for all of the run
         if result.outcome is Outcome.FAILED and self._plan.output.on_error == "stop":
             self._no_more = True
@@ -330,6 +337,16 @@ def outcome_of(outcomes: Iterable[Outcome], *, stopped: bool = False) -> Outcome
         if each in found:
             return each
     return Outcome.NO_DATA
+
+
+class _Stop:
+    """What a script is given as `cancelled`: asked of the run, of its group, of itself."""
+
+    def __init__(self, run: ExportRun, stops: Callable[[str], bool], *tasks: str) -> None:
+        self._run, self._stops, self._tasks = run, stops, tasks
+
+    def is_set(self) -> bool:
+        return self._run.is_set() or any(map(self._stops, self._tasks))
 
 
 class _Throttle:

@@ -10,6 +10,7 @@ from typing import Any
 from celery import signals
 
 from orakul.runners.celery.execution import ExecutionSide
+from orakul.runners.celery.exports import register
 from orakul.runners.celery.fleet import Fleet
 from orakul.runners.celery.logs import TaskLogHandler, attach
 from orakul.runners.celery.parts import Parts, quiet
@@ -34,6 +35,7 @@ def install_on(app: Any, overrides: Mapping[str, Any]) -> None:
             _installation.connect()
         elif not any(app is known for known in _installation.parts.apps):
             _installation.parts.apps.append(app)
+        register(app, _installation.parts)
 
 
 class Installation:

@@ -1,0 +1,1 @@
+"""Where pipelines report: a product a file."""
