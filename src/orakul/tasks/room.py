@@ -46,7 +46,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Failures with the same exception at the same place. `message` and `task_id` are those of the latest.
 
-    `first_seen` and `last_seen` are creations of tasks. `names` are some of the tasks' names, at most 20.
+    `first_seen` and `last_seen` are creations of tasks. `names` are some of the tasks' names, at most 20. `trend` tells
+    how many of the latest 2,000 were created in each of 24 steps of the time of `ErrorGroups`; empty: time ran out.
     """
 
     key: str
@@ -59,13 +60,20 @@ class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: datetime
     names: list[str]
     task_id: str
+    trend: list[int] = []
 
 
 class ErrorGroups(msgspec.Struct, frozen=True, kw_only=True):
-    """The groups, the latest first. `partial`: made of the latest failures only."""
+    """The groups, the latest first. `partial`: made of the latest failures only.
+
+    `since` and `until` are the ends of the time that trends are drawn over: what was asked for, else from the first
+    failure shown until now.
+    """
 
     items: list[ErrorGroup]
     partial: bool
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

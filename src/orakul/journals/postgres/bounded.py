@@ -2,6 +2,9 @@
 
 # ruff: noqa: S608 (put together from constants and from the conditions made in `paging`; values are parameters)
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import msgspec
 
 from orakul.journals.postgres.connection import SCHEMA
@@ -9,10 +12,12 @@ from orakul.journals.postgres.paging import Statement, conditions
 from orakul.tasks.reader import TaskQuery
 from orakul.tasks.status import Status
 
-__all__ = ["count_statement", "failures_statement", "groups_statement"]
+__all__ = ["TREND_STEPS", "count_statement", "failures_statement", "groups_statement", "trends_statement"]
 
 _MOST_GROUPS = 2_000
 _MOST_NAMES = 20
+_MOST_OF_TREND = 2_000
+TREND_STEPS = 24
 
 
 def count_statement(query: TaskQuery, status: Status, limit: int) -> Statement:
@@ -61,3 +66,16 @@ def failures_statement(query: TaskQuery, limit: int) -> Statement:
     ) AS latest GROUP BY error_key
     """
     return Statement(text, values)
+
+
+def trends_statement(query: TaskQuery, keys: Sequence[int], since: datetime, until: datetime) -> Statement:
+    """Return how many of each group's latest failures were created in each step between two times."""
+    where, values = conditions(query)
+    text = f"""
+    SELECT k.error_key, width_bucket(extract(epoch FROM latest.created_at), %s, %s, {TREND_STEPS}), count(*)
+    FROM unnest(%s::bigint[]) AS k (error_key)
+    CROSS JOIN LATERAL (SELECT t.created_at FROM {SCHEMA}.tasks t WHERE t.error_key = k.error_key AND {where}
+        ORDER BY t.created_at DESC LIMIT {_MOST_OF_TREND}) AS latest
+    GROUP BY 1, 2
+    """
+    return Statement(text, [since.timestamp(), until.timestamp(), list(keys), *values])
