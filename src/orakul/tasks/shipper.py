@@ -27,6 +27,8 @@ _TAKEOVER = 0.5  # seconds between attempts to become the one who ships
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 _SAY_AGAIN = 60.0
 _SUSPICION = 10  # refusals of a lone event, with nothing to compare it with, before it is put aside
+_STORM, _BACKLOG = 40, 500  # events of a batch from which on they come in a storm, or have piled up and are to go
+_STORM_PACE = 5  # a batch of hundreds costs the database a third an event of what one of dozens does
 _SAMPLE = 8  # events refused in a row, none taken: it is the journal, not the events
 
 
@@ -65,6 +67,7 @@ class Shipper:
         self.folder = folder
         self._pace = pace  # seconds from one batch to the next at least, so that a storm goes in fewer, larger ones
         self._next = 0.0
+        self._last = 0  # events of the last batch
         self._done = done
         self.counts = ShipperCounts()
         self.holds = False
@@ -226,7 +229,7 @@ class Shipper:
             return
         if self._pace and not self._stop.is_set():
             self._stop.wait(self._next - time.monotonic())  # past already, but for what follows a batch closely
-            self._next = time.monotonic() + self._pace
+            self._next = time.monotonic() + self._pace * (_STORM_PACE if _STORM <= self._last < _BACKLOG else 1)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 1 << 16)  # before the look, so that a wake-up after it is not lost
         batch = inbox.batch()
@@ -243,6 +246,7 @@ class Shipper:
                 self._wait()
             return
         self._be_awake(awake=True)
+        self._last = len(batch.events)
         if self._ship(batch):
             inbox.landed(batch)
             if self.counts.batches % 64 == 0:
