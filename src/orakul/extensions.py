@@ -12,6 +12,8 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | `orakul.outboxes` | a function `(connection, row)` that inserts into the outbox, by the library of the connection |
 | `orakul.sources` | a class that fulfils `exports.source.Source`, by the scheme of its URLs |
 | `orakul.recorders` | a function `() -> Recorder`, for those below the floor where it is joined |
+| `orakul.notifiers` | a class that fulfils `reactions.notifier.Notifier`, by its kind |
+| `orakul.messengers` | a function `(name) -> (subject, text) sender, or None`: a notifier for those below its floor |
 | `orakul.formatters` | a class that fulfils `operations.formatter.OutputFormatter` |
 | `orakul.error_handlers` | a class that fulfils `operations.handlers.ErrorHandler` |
 | `orakul.export_carriers` | a function `(settings, fleet) -> Carrier or None` (not set up): what brings exports to a fleet |

@@ -1,5 +1,6 @@
 """Operations as the settings want them: levels, outputs, error handlers."""
 
+import atexit
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from orakul import extensions
 from orakul.errors import SettingsError
 from orakul.operations.collection import Sink, collector
+from orakul.operations.grouping import GroupedErrorHandler
 from orakul.operations.handlers import ErrorHandler, ErrorHandlers
 from orakul.operations.levels import set_detail_level
 from orakul.operations.mail import EmailErrorHandler
@@ -27,8 +29,9 @@ def configure(settings: OperationsSettings | None = None) -> Callable[[], None]:
     given = settings if settings is not None else load_settings().operations
     by_name = dict(_level(each) for each in given.levels)
     sinks: list[Sink] = [_output(each, given) for each in given.outputs]
-    if given.error_handlers:
-        sinks.append(ErrorHandlers([_handler(name, given) for name in given.error_handlers]))
+    handlers = [_handler(name, given) for name in given.error_handlers]
+    if handlers:
+        sinks.append(ErrorHandlers(handlers))
     recorder = extensions.load("orakul.recorders", "default")() if given.record else None
     if recorder is not None:
         sinks.append(OperationRecorder(recorder.record))
@@ -39,8 +42,18 @@ def configure(settings: OperationsSettings | None = None) -> Callable[[], None]:
     collector.flush()
     collector.sinks.extend(sinks)
 
-    def undo() -> None:
+    def finish() -> None:
         collector.flush()
+        for handler in handlers:
+            if isinstance(handler, GroupedErrorHandler):
+                handler.close()
+
+    # A program that fails and ends has its errors told all the same.
+    atexit.register(finish)
+
+    def undo() -> None:
+        finish()
+        atexit.unregister(finish)
         for sink in sinks:
             collector.sinks.remove(sink)
         if recorder is not None:
@@ -70,8 +83,20 @@ def _output(text: str, settings: OperationsSettings) -> Output:
 
 
 def _handler(name: str, settings: OperationsSettings) -> ErrorHandler:
+    messenger = None
+    if name != "email" or not settings.email_to:
+        # A notifier of the settings: any of them can bring errors to people.
+        messenger = extensions.load("orakul.messengers", "default")(name)
+    if messenger is not None:
+        return GroupedErrorHandler(messenger, interval=settings.notify_every_seconds, apart=messenger.apart)
     if name != "email":
-        made: ErrorHandler = _load("orakul.error_handlers", name)()
+        known = extensions.names("orakul.error_handlers")
+        if name not in known:
+            raise SettingsError(
+                f"operations.error_handlers: there is no {name!r}: it is one of {', '.join(known)}, email, or the name "
+                f"of a notifier, set up as [notifiers.{name}]"
+            )
+        made: ErrorHandler = extensions.load("orakul.error_handlers", name)()
         return made
     if not settings.email_to or not settings.email_from:
         raise SettingsError("operations.error_handlers: email needs operations.email_to and operations.email_from")
