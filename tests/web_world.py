@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 from argon2 import PasswordHasher
 
 from orakul.events import Event
+from orakul.exports.desk import PlanShown
 from orakul.journals.postgres import (
     Connections,
     PostgresAccounts,
@@ -76,6 +78,25 @@ class Runner:
     def repeat(self, pauses: Any, cancellations: Any) -> None: ...
 
 
+class Desk:
+    """A desk with one plan, whose exports end where they began, and one file."""
+
+    who = "admin"
+
+    def __init__(self, journal: PostgresJournal) -> None:
+        self._journal = journal
+
+    def plans(self) -> list[PlanShown]:
+        return [PlanShown(plan="sales.yaml", name="sales")]
+
+    def start(self, plan: str, **_: Any) -> str:
+        self._journal.append(story(f"x-{plan}", "pending", user="1", kind="export"))
+        return f"x-{plan}"
+
+    def file(self, _task: Task, _number: int) -> Path:
+        return Path(__file__)
+
+
 class Stream:
     """A stream that says whom it was opened for, and ends."""
 
@@ -122,6 +143,7 @@ def history_of_ann() -> list[Event]:
     events = [event for state in STATES for event in story(f"t-{state}", state, arguments={"args": [1], "kwargs": {}})]
     events += story("t-child", "completed", parent_id="t-completed", root_id="t-completed")
     line = {"attempt": 1, "level": "INFO", "logger": "shop", "message": "paying"}
+    events += story("x-ann", "completed", kind="export")
     sealed = base64.b64encode(b"sealed").decode()
     worker = {"worker": "w@1", "kind": "celery", "pool": "prefork", "concurrency": 2, "queues": ["celery"], "pid": 1}
     return [
@@ -162,6 +184,7 @@ class World:
             room=PostgresRoom(connections),
             audit=PostgresAudit(connections),
             bulk=PostgresBulkJobs(connections),
+            exports=Desk(journal),
             tell=journal.append,
             edited=EditedRuns(journal, reader, orders, {"celery": runner}),
         )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 from orakul import extensions
 from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
 from orakul.events.installed import GROUP, installed_observers
+from orakul.exports.desk import ExportDesk, desk_of
+from orakul.exports.names import KINDS as EXPORTS
 from orakul.settings import Settings, load_settings, without_password
 from orakul.tasks.bulk import BulkWork
 from orakul.tasks.control import Control
@@ -108,6 +110,7 @@ class Assembly:
     bulk: "PostgresBulkJobs"
     control: Control
     runners: Mapping[str, Runner]
+    exports: ExportDesk | None = None
     recorder: Recorder | None = None
     _chores: "list[_Chore]" = field(default_factory=list)
     _migrated: threading.Event = field(default_factory=threading.Event)
@@ -119,6 +122,8 @@ class Assembly:
         url = self.database.url
         self.recorder = Recorder(self.settings.spool, lambda: PostgresJournal(url))
         self.recorder.start()  # ships at once what others left behind
+        if self.exports is not None:
+            self.exports.launcher.use(self.recorder.record)
 
         def upgrade() -> float | None:
             migrations.upgrade(url)
@@ -138,7 +143,9 @@ class Assembly:
         self._begin("adding up what charts show", self.room.rollups.fold, every=2.0)
         self._begin("dropping fine steps of old charts", self.room.rollups.forget, every=_UPKEEP_HOURS * 3600)
         self._begin("dropping what is past its retention", self._forget, every=_UPKEEP_HOURS * 3600)
-        if self.runners:
+        if self.exports is not None and self.exports.is_set_up:
+            self._begin("giving up what killed exports left", self.exports.take_over, every=5.0)
+        if not self.runners.keys() <= set(EXPORTS):
             self._begin(_ORDERS, self.control.repeat_orders, every=5.0)
 
     def stop(self) -> None:
@@ -147,6 +154,8 @@ class Assembly:
             chore.ask_to_stop()
         for chore in self._chores:
             chore.join(3.0)  # one that waits for a database that is away ends with the process
+        if self.exports is not None:
+            self.exports.launcher.close()
         if self.recorder is not None:
             self.recorder.close(5.0)
         self.connections.close()
@@ -213,6 +222,7 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         bulk=PostgresBulkJobs(connections),
         control=Control(journal, reader, orders, known),
         runners=known,
+        exports=desk_of(known, journal, reader),
     )
 
 

@@ -11,11 +11,12 @@ from servers import free_port
 from orakul import extensions
 from orakul.errors import BrokerUnavailableError, NotPossibleError
 from orakul.events import utc_now
-from orakul.settings import load_settings
+from orakul.settings import known, load_settings
 from orakul.tasks import Cancellation, PausedQueue, Runner, Status, Task
 from orakul.tasks.sealing import Sealer
 
-NAMES = sorted(extensions.load_all("orakul.runners"))
+NAMES = sorted(name for name in extensions.load_all("orakul.runners") if f"{name}.broker" in known())
+INSIDE = sorted(set(extensions.names("orakul.runners")) - set(NAMES))
 PATIENCE = 6.0
 
 
@@ -56,6 +57,16 @@ COMMANDS: dict[str, Callable[[Runner], None]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_which_kind_of_task_it_runs(name: str, data_dir: Path, redis_url: str) -> None:
     assert runner(name, redis_url, data_dir).kind == name
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_one_that_needs_no_broker_takes_every_order_and_no_foreign_message(name: str, data_dir: Path) -> None:
+    made = extensions.load("orakul.runners", name)(load_settings({"data": str(data_dir)}), Sealer("s" * 32), NoFleet())
+    assert made.kind == name
+    for command in COMMANDS.values():
+        command(made)
+    with pytest.raises(NotPossibleError):
+        made.retry(task(), b"\x01 something that somebody else has sealed with care")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

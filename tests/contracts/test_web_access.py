@@ -41,6 +41,11 @@ TABLE = [
     Row("GET", "/api/bulk/{b-ann}", other=404),
     Row("GET", "/api/bulk/{b-ann}/results", other=404),
     Row("DELETE", "/api/bulk/{b-ann}", other=404, viewer=403),
+    Row("GET", "/api/exports"),
+    Row("POST", "/api/exports", owner=403, other=403, viewer=403, json={"plan": "sales.yaml"}),
+    Row("GET", "/api/exports/plans"),
+    Row("GET", "/api/exports/{x-ann}/files", other=404),
+    Row("GET", "/api/exports/{x-ann}/files/{0}", other=404, viewer=403),
     Row("POST", "/api/admin/queue/pause", owner=403, other=403, viewer=403),
     Row("POST", "/api/admin/queue/resume", owner=403, other=403, viewer=403),
     Row("GET", "/api/audit", owner=403, other=403),
@@ -100,7 +105,7 @@ def served(routes: Any) -> Iterator[tuple[str, str]]:
 
 def test_every_route_is_in_the_table(world: World) -> None:
     app = create_app(world.parts)
-    named = {"b": "{task_id}", "t": "{task_id}", "v": "{view_id}"}
+    named = {"b": "{task_id}", "t": "{task_id}", "v": "{view_id}", "x": "{task_id}", "0": "{number}"}
     in_table = {(row.method, re.sub(r"\{(.)[^}]*\}", lambda found: named[found[1]], row.path)) for row in TABLE}
     assert set(served(app.routes)) == in_table
     in_document = {(m.upper(), path) for path, operations in app.openapi()["paths"].items() for m in operations}

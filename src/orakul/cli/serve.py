@@ -20,6 +20,7 @@ def command(host: Host = None, port: Port = None, data: Data = None) -> None:
     from orakul.assembly import assemble, open_database
     from orakul.cli.logs import set_up_logs
     from orakul.cli.server import bind, orderly_end, serve_until_ended
+    from orakul.exports.names import KINDS as EXPORTS
 
     settings = load_settings({"host": host, "port": port, "data": data})
     set_up_logs(settings.log_level)
@@ -27,6 +28,7 @@ def command(host: Host = None, port: Port = None, data: Data = None) -> None:
         database = open_database(settings)
         log.info("Orakul %s on %s", __version__, database.shown)
         assembly = assemble(settings, database)
-        log.info("commands go to: %s", ", ".join(sorted(assembly.runners)) or "nobody yet (set ORAKUL_CELERY_BROKER)")
+        fleets = sorted(assembly.runners.keys() - set(EXPORTS))
+        log.info("commands go to: %s", ", ".join(fleets) or "nobody yet (set ORAKUL_CELERY_BROKER)")
         serve_until_ended(assembly, listener, lambda url: log.info("open %s", url))
     log.info("ended")

@@ -110,6 +110,7 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         audit=assembly.audit,
         edited=assembly.edited,
         bulk=assembly.bulk,
+        exports=assembly.exports,
         tell=assembly.journal.append,
         stream=stream,
         room=assembly.room,

@@ -1,7 +1,7 @@
 """The desk: where exports are ordered, and where their files are handed out."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,17 @@ from orakul.exports.library import PlanLibrary
 from orakul.exports.names import EXPORT, KINDS, new_run_id
 from orakul.exports.order import ExportOrder, encode_order
 from orakul.exports.plan import Plan
+from orakul.exports.presence import take_over
+from orakul.exports.runner import ExportRunner
+from orakul.tasks.journal import Journal
+from orakul.tasks.reader import TaskReader
+from orakul.tasks.runner import Runner
 from orakul.tasks.task import Task
 
-__all__ = ["ExportDesk", "PlanShown"]
+__all__ = ["ExportDesk", "PlanShown", "desk_of", "files_of"]
 
 _FILES = "files"
+_NEVER = 3600.0 * 24 * 365
 
 
 class ColumnShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,13 +66,26 @@ class PlanShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportDesk:
-    """Takes orders for the plans of the library. `append` is the journal's: an order is there before it begins."""
+    """Takes orders for the plans of the library; an order is in the journal before it begins."""
 
-    def __init__(self, launcher: Launcher, append: Callable[[Sequence[Event]], object]) -> None:
+    def __init__(self, launcher: Launcher, journal: Journal, reader: TaskReader) -> None:
         self.launcher = launcher
         self.who = launcher.settings.exports.who
         self._library = PlanLibrary(launcher.settings.exports.plans)
-        self._append = append
+        self._append = journal.append
+        self._reader = reader
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether there are folders of plans."""
+        return bool(self._library.folders)
+
+    def take_over(self) -> float:
+        """Give up what a killed process of this one's name left open; return after how long to look again (never)."""
+        name = self.launcher.exporter.name
+        if name is not None:
+            take_over(name, self._reader, lambda event: self._append([event]), self.launcher.is_mine)
+        return _NEVER
 
     def plans(self) -> list[PlanShown]:
         """Return all plans, also those that cannot be read, with the reason."""
@@ -181,3 +200,11 @@ def files_of(task: Task) -> list[dict[str, Any]]:
         return []
     files = task.result.get(_FILES)
     return [each for each in files if isinstance(each, dict)] if isinstance(files, list) else []
+
+
+def desk_of(runners: Mapping[str, Runner], journal: Journal, reader: TaskReader) -> ExportDesk | None:
+    """Return the desk of the runners that carry exports out, None where there are none."""
+    found = [runner for runner in runners.values() if isinstance(runner, ExportRunner)]
+    for runner in found:
+        runner.attempts_below = lambda task_id: {each.task_id: each.attempt for each in reader.children(task_id).items}
+    return ExportDesk(found[0].launcher, journal, reader) if found else None

@@ -92,7 +92,7 @@ class Presence:
         self._record(Event(event_type=event_type, data=data, source="exports"))
 
 
-def take_over(name: str, reader: TaskReader, record: Callable[[Event], None], mine: Callable[[str], bool]) -> int:
+def take_over(name: str, reader: TaskReader, record: Callable[[Event], object], mine: Callable[[str], bool]) -> int:
     """Give up what a dead process of this name left open, except what is `mine`; return how many tasks that were.
 
     Raises JournalUnavailableError where the journal cannot be read.

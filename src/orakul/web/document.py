@@ -14,7 +14,7 @@ from orakul.tasks import Summary
 from orakul.tasks.bulk import BulkJob
 from orakul.tasks.control import QueueCommand
 from orakul.tasks.room import Chart, Counts, ErrorGroups, Insights, SavedView
-from orakul.web import command_views, operation_views, room_views, views
+from orakul.web import command_views, export_views, operation_views, room_views, views
 from orakul.web.problems import MEDIA_TYPE, Problem
 
 __all__ = ["JsonResponse", "answers", "document_of", "json_body"]
@@ -23,6 +23,7 @@ _MOMENT = re.compile(r"_at$|_seen$|^eta$|^timestamp$|^since$|^until$|^before$|^a
 _REF = "#/components/schemas/{name}"
 
 _SHOWN: tuple[type, ...] = (
+    views.TaskItem,
     views.TaskPage,
     views.TaskTree,
     views.TaskDetail,
@@ -49,6 +50,9 @@ _SHOWN: tuple[type, ...] = (
     command_views.BulkResults,
     BulkJob,
     command_views.EditedRun,
+    export_views.ExportForm,
+    export_views.FileList,
+    export_views.PlanList,
     command_views.Reason,
     views.Me,
     views.Settings,
@@ -155,6 +159,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
 
 _TAGS = {
     "tasks": "Tasks: the list, one task, and the commands to it.",
+    "exports": "Export plans, their runs and files.",
     "overview": "What the header and the side lists show.",
     "admin": "Commands to the queues.",
     "sign-in": "Tokens, the session, who is signed in.",
@@ -172,6 +177,7 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
             "BulkFilter",
             "BulkForm",
             "EditedRun",
+            "ExportForm",
             "QueueOrder",
             "Reason",
             "TaskError",

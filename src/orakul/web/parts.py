@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from orakul.events import Event
+from orakul.exports.desk import ExportDesk
 from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
 from orakul.tasks.audit import Audit
@@ -175,6 +176,7 @@ class Parts:
     audit: Audit | None = None
     edited: EditedRuns | None = None
     bulk: BulkJobs | None = None
+    exports: ExportDesk | None = None
     tell: Callable[[Sequence[Event]], object] | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
