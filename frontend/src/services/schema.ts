@@ -1020,7 +1020,8 @@ export interface components {
          * ErrorGroup
          * @description Failures with the same exception at the same place. `message` and `task_id` are those of the latest.
          *
-         *         `first_seen` and `last_seen` are creations of tasks. `names` are some of the tasks' names, at most 20.
+         *         `first_seen` and `last_seen` are creations of tasks. `names` are some of the tasks' names, at most 20. `trend` tells
+         *         how many of the latest 2,000 were created in each of 24 steps of the time of `ErrorGroups`; empty: time ran out.
          */
         ErrorGroup: {
             capped: boolean;
@@ -1034,15 +1035,21 @@ export interface components {
             names: string[];
             place: string | null;
             task_id: string;
+            trend: number[];
             type: string | null;
         };
         /**
          * ErrorGroups
          * @description The groups, the latest first. `partial`: made of the latest failures only.
+         *
+         *         `since` and `until` are the ends of the time that trends are drawn over: what was asked for, else from the first
+         *         failure shown until now.
          */
         ErrorGroups: {
             items: components["schemas"]["ErrorGroup"][];
             partial: boolean;
+            since: string | null;
+            until: string | null;
         };
         /**
          * ErrorHead
