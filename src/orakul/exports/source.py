@@ -1,8 +1,8 @@
 """The contract of sources: what exports read from.
 
 A source is a class `(url)` under the entry-point group `orakul.sources`, by the scheme of the URLs that it reads;
-`sqlalchemy` takes the schemes that nobody else does. All of it is called from threads: one source serves several
-queries at the same time, each in a thread of its own.
+`sqlalchemy` takes the schemes that nobody else does. A driver in the scheme (`postgresql+psycopg`) makes no difference,
+and `sqlalchemy+…` is SQLAlchemy whatever comes after.
 
     with open_source("postgresql://…") as source, source.query("select …", {"status": "open"}) as rows:
         for batch in rows:
@@ -16,12 +16,13 @@ The laws, which `tests/contracts/test_sources.py` holds every source to:
 - an error of the database, also one in the middle of the rows, is a SourceError with the database's own message.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from orakul import extensions
-from orakul.errors import PlanError
+from orakul.errors import PlanError, SourceError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from orakul.exports.plan import Csv
 
-__all__ = ["KIND", "CsvRows", "CsvSource", "Kind", "Rows", "Source", "open_source", "source_name"]
+__all__ = ["KIND", "CsvRows", "CsvSource", "Kind", "Rows", "Source", "open_source", "picked", "source_name"]
 
 KIND = b"orakul.kind"
 """The key of a field's metadata that says what its text is."""
@@ -72,10 +73,6 @@ class Rows(_Closing, Protocol):
 
     def __iter__(self) -> "Iterator[pa.RecordBatch]": ...
 
-    def cancel(self) -> None:
-        """Stop the query, from another thread: the one that reads gets a SourceError soon. Never raises."""
-        ...
-
     def __enter__(self) -> Self: ...
 
 
@@ -96,15 +93,11 @@ class CsvRows(_Closing, Protocol):
         """Give lists of rows; each row has its line end and is in the encoding that was asked for."""
         ...
 
-    def cancel(self) -> None:
-        """Stop the query, from another thread: the one that reads gets a SourceError soon. Never raises."""
-        ...
-
     def __enter__(self) -> Self: ...
 
 
 class Source(_Closing, Protocol):
-    """A database to read from. Making one does not connect."""
+    """A database to read from, one query at a time. Making one does not connect."""
 
     def __init__(self, url: str) -> None: ...
 
@@ -112,6 +105,13 @@ class Source(_Closing, Protocol):
         """Begin a query on a connection of its own, and return its rows; of all columns, or of those named, in order.
 
         Raises SourceError where the database is away, the SQL is wrong, or a column is not there.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Stop, from another thread, whatever it does now, connecting included, and whatever it is asked later.
+
+        The one that waits for it gets a SourceError soon. Never raises.
         """
         ...
 
@@ -135,10 +135,27 @@ def source_name(url: str) -> str:
     if not colon or "/" not in url:
         raise PlanError("the database is given by a URL such as postgresql://user@host/name or sqlite:///file.db")
     known = extensions.names("orakul.sources")
-    dialect = {"postgres": "postgresql"}.get(scheme, scheme)
-    if dialect in known:
-        return dialect
-    return "sqlalchemy"
+    dialect = scheme.partition("+")[0]
+    dialect = {"postgres": "postgresql"}.get(dialect, dialect)
+    return dialect if dialect in known else "sqlalchemy"
+
+
+def picked(names: Sequence[str], columns: Sequence[str] | None) -> list[int]:
+    """Return the places of the wanted columns among those of the SQL, all of them where `columns` is None.
+
+    Raises SourceError for one that the SQL does not give, and where two have one name.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"the SQL gives two columns the name {twice[0]}: tell them apart by AS")
+    if columns is None:
+        return list(range(len(names)))
+    for name in columns:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"it gives: {', '.join(names)}"
+            raise SourceError(f"the SQL gives no column {name}; {meant}")
+    return [names.index(name) for name in columns]
 
 
 def open_source(url: str) -> Source:

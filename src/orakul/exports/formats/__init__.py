@@ -1,0 +1,1 @@
+"""The forms of files: CSV, Parquet, JSON Lines (contract: `exports/format.py`)."""
