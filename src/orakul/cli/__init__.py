@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orakul import __version__
-from orakul.cli import consume, db, demo, doctor, report, serve, tail, user, watch
+from orakul.cli import consume, db, demo, doctor, export, report, serve, tail, user, watch
 from orakul.errors import OrakulError, SettingsError
 
 __all__ = ["app", "main"]
@@ -44,6 +44,7 @@ app.command("serve")(serve.command)
 app.command("consume")(consume.command)
 app.command("tail")(tail.command)
 app.command("report")(report.command)
+app.command("export")(export.command)
 app.command("doctor")(doctor.command)
 app.add_typer(watch.app, name="watch")
 app.add_typer(db.app, name="db")
