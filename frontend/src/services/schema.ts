@@ -192,6 +192,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs of exports
+         * @description Return runs: an ordinary user's own, everybody's for administrators and viewers. Each is a task as well.
+         */
+        get: operations["exports"];
+        put?: never;
+        /**
+         * Start an export
+         * @description Start all groups of a plan, one group or one script. The run is cancelled and retried as a task.
+         */
+        post: operations["start_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export plans
+         * @description Return the plans, also those that are wrong, with the reason; none for who may not see them.
+         */
+        get: operations["export_plans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{task_id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Files of an export
+         * @description Return the files that the task left, and where each can be had.
+         */
+        get: operations["export_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{task_id}/files/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One file of an export
+         * @description Hand a file out: to the run's owner and to administrators, and only what the run left in a plan's folder.
+         */
+        get: operations["export_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/insights": {
         parameters: {
             query?: never;
@@ -224,6 +308,66 @@ export interface paths {
          * @description Return who is signed in.
          */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/moment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The room as it was
+         * @description Return the room at a moment, from the events until then; `status` is the status then.
+         */
+        get: operations["moment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/moment/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened between two moments
+         * @description Return what happened between two moments; played onto the first, it gives the second.
+         */
+        get: operations["moment_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/moment/range": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The moments there are
+         * @description Return the oldest and the newest moment that can be asked for.
+         */
+        get: operations["moment_range"];
         put?: never;
         post?: never;
         delete?: never;
@@ -939,6 +1083,15 @@ export interface components {
             waiting: components["schemas"]["Spread"];
         };
         /**
+         * ColumnShown
+         * @description A column that may be chosen.
+         */
+        ColumnShown: {
+            id: number;
+            name: string;
+            title: string | null;
+        };
+        /**
          * CommandedTask
          * @description A task after a command to it.
          *
@@ -1094,6 +1247,28 @@ export interface components {
             next: string | null;
         };
         /**
+         * ExportFile
+         * @description A file that an export left; `href` is where it can be had, below the address of Orakul.
+         */
+        ExportFile: {
+            bytes: number | null;
+            href: string;
+            name: string;
+            number: number;
+            rows: number | null;
+            variant: string | null;
+        };
+        /**
+         * ExportForm
+         * @description What to export: all groups of a plan, one group, or one script, of which columns may be chosen by their ids.
+         */
+        ExportForm: {
+            columns?: number[] | null;
+            group?: string | null;
+            plan: string;
+            script?: string | null;
+        };
+        /**
          * FieldProblem
          * @description What is wrong with one field of a request.
          */
@@ -1101,6 +1276,24 @@ export interface components {
             message: string;
             name: string;
             place: string;
+        };
+        /**
+         * FileList
+         * @description The files of a task, those of all its scripts.
+         */
+        FileList: {
+            items: components["schemas"]["ExportFile"][];
+            next: string | null;
+        };
+        /**
+         * GroupShown
+         * @description A group of a plan.
+         */
+        GroupShown: {
+            enabled: boolean;
+            id: string;
+            name: string | null;
+            scripts: components["schemas"]["ScriptShown"][];
         };
         /**
          * Insights
@@ -1149,6 +1342,44 @@ export interface components {
             role: string;
             user_id: string;
             username: string;
+        };
+        /**
+         * MomentPage
+         * @description The room at a moment: tasks as they were then. `counts` and `queues` are null but on the first page.
+         *
+         *         `partial`: more was going on than could be looked through, or events of then are past their retention.
+         */
+        MomentPage: {
+            /** Format: date-time */
+            at: string;
+            counts: components["schemas"]["Count"][] | null;
+            items: components["schemas"]["TaskItem"][];
+            next: string | null;
+            partial: boolean;
+            queues: components["schemas"]["MomentQueue"][] | null;
+        };
+        /**
+         * MomentQueue
+         * @description A queue at a moment: what waited and ran, and whether it was paused, by whom and since when.
+         */
+        MomentQueue: {
+            in_progress: number;
+            paused: boolean;
+            paused_at: string | null;
+            paused_by: string | null;
+            pending: number;
+            queue: string;
+            reason: string | null;
+        };
+        /**
+         * MomentRange
+         * @description The moments that can be asked for; null where there is nothing yet.
+         */
+        MomentRange: {
+            newest: string | null;
+            /** Format: date-time */
+            now: string;
+            oldest: string | null;
         };
         /**
          * NameFigures
@@ -1233,6 +1464,27 @@ export interface components {
             paused_by: string | null;
             queue: string;
             reason: string | null;
+        };
+        /**
+         * PlanList
+         * @description The plans, all of them. `may_start`: whether whoever asks may start them.
+         */
+        PlanList: {
+            items: components["schemas"]["PlanShown"][];
+            may_start: boolean;
+            next: string | null;
+        };
+        /**
+         * PlanShown
+         * @description A plan as people see it: no password, no SQL. One that is wrong has an `error`, and nothing else.
+         */
+        PlanShown: {
+            database: string | null;
+            error: string | null;
+            format: string | null;
+            groups: components["schemas"]["GroupShown"][];
+            name: string;
+            plan: string;
         };
         /**
          * Problem
@@ -1338,6 +1590,17 @@ export interface components {
             shared: boolean;
             user_id: string;
             view_id: string;
+        };
+        /**
+         * ScriptShown
+         * @description A script of a plan.
+         */
+        ScriptShown: {
+            columns: components["schemas"]["ColumnShown"][];
+            enabled: boolean;
+            id: string;
+            name: string | null;
+            variants: string[];
         };
         /**
          * Settings
@@ -1507,6 +1770,34 @@ export interface components {
             access_token: string;
             expires_in: number;
             token_type: string;
+        };
+        /**
+         * Turn
+         * @description A task's change of status (`previous` null: it is new), or, with `paused` said, a change of a queue's pause.
+         */
+        Turn: {
+            /** Format: date-time */
+            at: string;
+            attempt: number | null;
+            author: string | null;
+            kind: string | null;
+            name: string | null;
+            paused: boolean | null;
+            previous: components["schemas"]["Status"] | null;
+            queue: string | null;
+            seq: number;
+            status: components["schemas"]["Status"] | null;
+            task_id: string | null;
+            user_id: string | null;
+        };
+        /**
+         * Turns
+         * @description Changes in the order of time. A page may be empty and still have a `next`: nothing happened so far.
+         */
+        Turns: {
+            items: components["schemas"]["Turn"][];
+            next: string | null;
+            partial: boolean;
         };
         /**
          * ViewForm
@@ -2378,6 +2669,360 @@ export interface operations {
             };
         };
     };
+    exports: {
+        parameters: {
+            query?: {
+                /** @description Statuses: repeated, or with commas. */
+                status?: string[];
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Runs, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskPage"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportForm"];
+            };
+        };
+        responses: {
+            /** @description The run's task, waiting. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskItem"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_plans: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plans of the folders in `exports.plans`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The files of a run, a group or a script. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The file's number in the list. */
+                number: string;
+                /** @description The task's id. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     insights: {
         parameters: {
             query?: {
@@ -2455,6 +3100,242 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moment: {
+        parameters: {
+            query: {
+                /** @description When. */
+                at: string;
+                /** @description One of `created_at`, `name`, `kind`, `task_id`; `-` in front for descending. */
+                sort?: string;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Statuses: repeated, or with commas. */
+                status?: string[];
+                /** @description The name, or its beginning and `*`. */
+                name?: string | null;
+                /** @description The owner's id, or its beginning and `*`. */
+                user?: string | null;
+                /** @description Kinds: repeated, or with commas. */
+                kind?: string[];
+                /** @description Queues: repeated, or with commas. */
+                queue?: string[];
+                /** @description Workers: repeated, or with commas. */
+                worker?: string[];
+                /** @description Created at this time or later. */
+                since?: string | null;
+                /** @description Created before this time. */
+                until?: string | null;
+                /** @description The `key` of a group of errors. */
+                error?: string | null;
+                /** @description A task's id, or its beginning. */
+                search?: string | null;
+                /** @description Words, or their beginnings, that are all in the arguments or the error. Found some seconds after they came. */
+                text?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Counts, queues and tasks as they were. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MomentPage"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moment_changes: {
+        parameters: {
+            query: {
+                /** @description After this time. */
+                from: string;
+                /** @description Until this time, included. */
+                to: string;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Statuses: repeated, or with commas. */
+                status?: string[];
+                /** @description The name, or its beginning and `*`. */
+                name?: string | null;
+                /** @description The owner's id, or its beginning and `*`. */
+                user?: string | null;
+                /** @description Kinds: repeated, or with commas. */
+                kind?: string[];
+                /** @description Queues: repeated, or with commas. */
+                queue?: string[];
+                /** @description Workers: repeated, or with commas. */
+                worker?: string[];
+                /** @description Created at this time or later. */
+                since?: string | null;
+                /** @description Created before this time. */
+                until?: string | null;
+                /** @description The `key` of a group of errors. */
+                error?: string | null;
+                /** @description A task's id, or its beginning. */
+                search?: string | null;
+                /** @description Words, or their beginnings, that are all in the arguments or the error. Found some seconds after they came. */
+                text?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes in the order of time. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turns"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moment_range: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The oldest and the newest. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MomentRange"];
                 };
             };
             /** @description Not signed in: the token is missing, expired or forged. */

@@ -76,6 +76,8 @@ def orderly_end() -> Iterator[None]:
 
 def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
     """Join the assembled parts with the web application; return it and the hub of its streams."""
+    from orakul.journals.postgres import PostgresMoments
+
     try:
         from orakul.web.app import create_app
         from orakul.web.parts import Parts, WebSettings
@@ -112,8 +114,11 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         bulk=assembly.bulk,
         exports=assembly.exports,
         tell=assembly.journal.append,
+        events=assembly.events,
+        replayer=assembly.replayer,
         stream=stream,
         room=assembly.room,
+        moments=PostgresMoments(assembly.connections),
         depths=lambda queues: depths_of(assembly.runners, queues),
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,

@@ -23,7 +23,21 @@ from orakul.web.parts import Parts
 from orakul.web.problems import LastResort, ProblemError, on_error, on_invalid
 from orakul.web.proxies import ForwardedHeaders
 from orakul.web.ready import Readiness
-from orakul.web.routes import admin, audit, bulk, edited, exports, operation, operations, overview, room, sign_in, tasks
+from orakul.web.routes import (
+    admin,
+    audit,
+    bulk,
+    edited,
+    events,
+    exports,
+    moments,
+    operation,
+    operations,
+    overview,
+    room,
+    sign_in,
+    tasks,
+)
 from orakul.web.security import SecurityHeaders
 from orakul.web.tokens import Tokens
 
@@ -79,7 +93,7 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
     # Before /api/tasks/{task_id}, which it would fit as well.
     door = _StreamRoute(StreamDoor(tokens, parts.stream))
     app.router.routes.append(Route(STREAM_PATH, door, methods=["GET"]))
-    for routes in (bulk, edited, exports, room, operations, tasks, admin, audit, overview, sign_in, operation):
+    for routes in (bulk, edited, events, exports, room, moments, operations, tasks, admin, audit, overview, sign_in, operation):
         app.include_router(routes.router)
     app.router.default = Pages(interface)
     for kind in (OrakulError, ProblemError, HTTPException):

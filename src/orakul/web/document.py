@@ -10,19 +10,24 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse
 
+from orakul.delivery.room import EventFigures, Journey, PublishedPage
 from orakul.tasks import Summary
 from orakul.tasks.bulk import BulkJob
 from orakul.tasks.control import QueueCommand
+from orakul.tasks.moments import MomentRange, Turns
 from orakul.tasks.room import Chart, Counts, ErrorGroups, Insights, SavedView
-from orakul.web import command_views, export_views, operation_views, room_views, views
+from orakul.web import command_views, event_views, export_views, moment_views, operation_views, room_views, views
 from orakul.web.problems import MEDIA_TYPE, Problem
 
 __all__ = ["JsonResponse", "answers", "document_of", "json_body"]
 
-_MOMENT = re.compile(r"_at$|_seen$|^eta$|^timestamp$|^since$|^until$|^before$|^at$")
+_MOMENT = re.compile(r"_at$|_seen$|^eta$|^timestamp$|^since$|^until$|^before$|^at$|^oldest$|^newest$|^now$")
 _REF = "#/components/schemas/{name}"
 
 _SHOWN: tuple[type, ...] = (
+    moment_views.MomentPage,
+    MomentRange,
+    Turns,
     views.TaskItem,
     views.TaskPage,
     views.TaskTree,
@@ -50,6 +55,12 @@ _SHOWN: tuple[type, ...] = (
     command_views.BulkResults,
     BulkJob,
     command_views.EditedRun,
+    EventFigures,
+    Journey,
+    PublishedPage,
+    event_views.DeadPage,
+    event_views.ReplayForm,
+    event_views.Replayed,
     export_views.ExportForm,
     export_views.FileList,
     export_views.PlanList,

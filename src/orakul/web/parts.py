@@ -13,6 +13,7 @@ from orakul.tasks.bulk import BulkJobs
 from orakul.tasks.control import QueueCommand, TaskCommand
 from orakul.tasks.depths import QueueDepth
 from orakul.tasks.edited import EditedRuns
+from orakul.tasks.moments import Moments
 from orakul.tasks.room import ControlRoom
 
 __all__ = ["Account", "Accounts", "Commands", "Parts", "StreamPart", "TokenSettings", "WebSettings"]
@@ -172,6 +173,7 @@ class Parts:
     accounts: Accounts | None = None
     stream: StreamPart | None = None
     room: ControlRoom | None = None
+    moments: Moments | None = None
     depths: Callable[[Sequence[str]], Mapping[str, QueueDepth]] | None = None
     audit: Audit | None = None
     edited: EditedRuns | None = None

@@ -5,6 +5,7 @@
 | `PostgresJournal` | `tasks.Journal` |
 | `PostgresReader` | `tasks.TaskReader` |
 | `PostgresRoom` | `tasks.room.ControlRoom` |
+| `PostgresMoments` | `tasks.moments.Moments` |
 | `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
 | `PostgresFeed` | `tasks.Feed` |
 | `PostgresAudit` | `tasks.audit.Audit` |
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.connection import Connections
     from orakul.journals.postgres.embedded import EmbeddedPostgres
     from orakul.journals.postgres.feed import PostgresFeed
+    from orakul.journals.postgres.moments import PostgresMoments
     from orakul.journals.postgres.orders import PostgresOrders
     from orakul.journals.postgres.reader import PostgresReader
     from orakul.journals.postgres.room import PostgresRoom
@@ -41,6 +43,7 @@ __all__ = [
     "PostgresBulkJobs",
     "PostgresFeed",
     "PostgresJournal",
+    "PostgresMoments",
     "PostgresOrders",
     "PostgresReader",
     "PostgresRoom",
@@ -54,6 +57,7 @@ _MODULES = {
     "PostgresBulkJobs": "bulk",
     "PostgresFeed": "feed",
     "PostgresJournal": "append",
+    "PostgresMoments": "moments",
     "PostgresOrders": "orders",
     "PostgresReader": "reader",
     "PostgresRoom": "room",

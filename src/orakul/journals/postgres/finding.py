@@ -14,7 +14,13 @@ from psycopg import errors
 
 from orakul.errors import InvalidQueryError
 from orakul.journals.postgres import statements as sql
-from orakul.journals.postgres.bounded import count_statement, failures_statement, groups_statement
+from orakul.journals.postgres.bounded import (
+    TREND_STEPS,
+    count_statement,
+    failures_statement,
+    groups_statement,
+    trends_statement,
+)
 from orakul.journals.postgres.connection import Connections
 from orakul.journals.postgres.paging import (
     Cursor,
@@ -33,20 +39,32 @@ from orakul.tasks.status import Status
 from orakul.tasks.storable import short_text
 from orakul.tasks.task import Task
 
-__all__ = ["find", "find_counts", "find_errors"]
+__all__ = [
+    "MOST_COUNTED",
+    "Times",
+    "count_of",
+    "find",
+    "find_counts",
+    "find_errors",
+    "next_cursor",
+    "rows_of",
+    "tries",
+    "with_words",
+]
 
 MOST_COUNTED = 10_000
 _MOST_FAILURES = 20_000
+Times = Sequence[tuple[int, timedelta | None]]
 # What the whole gets, and what the last day and the last hour get after it, in milliseconds.
 _PAGE_TIMES = ((1_000, None), (300, timedelta(days=1)), (200, timedelta(hours=1)))
 _COUNT_TIMES = ((300, None), (80, timedelta(hours=1)))
 _GROUP_TIMES = ((900, None),)
 _FAILURE_TIMES = ((700, None), (250, timedelta(hours=1)))
+_TREND_TIME = 400
 _WORDS = "SELECT string_agg(quote_literal(lexeme) || ':*', ' & ') FROM unnest(to_tsvector('simple', %s))"
 _MOST_RARE = 2_000
 _SEARCH_TIME = 300
 _BY_INDEX_OF_WORDS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"
-Times = Sequence[tuple[int, timedelta | None]]
 
 
 def find(connections: Connections, query: TaskQuery) -> Page[Task]:
@@ -55,8 +73,8 @@ def find(connections: Connections, query: TaskQuery) -> Page[Task]:
     cursor = after(query)
     if not _filtered(query):
         return _page(connections, query, cursor, None)
-    query = _with_words(connections, query)
-    for milliseconds, asked, narrowed in _tries(query, _PAGE_TIMES, cursor):
+    query = with_words(connections, query)
+    for milliseconds, asked, narrowed in tries(query, _PAGE_TIMES, cursor):
         try:
             page = _page(connections, asked, cursor, milliseconds)
         except errors.QueryCanceled:
@@ -65,36 +83,61 @@ def find(connections: Connections, query: TaskQuery) -> Page[Task]:
             return page
         following = page.next
         if following is None and page.items and query.sort == "-created_at":
-            following = _cursor(query.sort, page.items[-1])  # older ones were not looked at
+            following = next_cursor(query.sort, page.items[-1])  # older ones were not looked at
         return msgspec.structs.replace(page, next=following, partial=True)
     return Page(items=[], partial=True)
 
 
 def find_counts(connections: Connections, query: TaskQuery) -> Counts:
     """Return how many tasks of each status the other filters leave."""
-    query = _with_words(connections, msgspec.structs.replace(query, status=(), cursor=None))
-    items = [_count(connections, query, status) for status in Status]
+    query = with_words(connections, msgspec.structs.replace(query, status=(), cursor=None))
+    items = [count_of(connections, query, status) for status in Status]
     return Counts(items=items, partial=any(item.partial for item in items))
 
 
 def find_errors(connections: Connections, query: TaskQuery) -> ErrorGroups:
     """Return the failures in groups: group by group, or where that takes too long, out of the latest 20,000."""
-    query = _with_words(connections, msgspec.structs.replace(query, status=(), cursor=None))
+    query = with_words(connections, msgspec.structs.replace(query, status=(), cursor=None))
     if query.owner is None and not query.user:
-        for milliseconds, asked, _ in _tries(query, _GROUP_TIMES):
+        for milliseconds, asked, _ in tries(query, _GROUP_TIMES):
             try:
-                rows = _rows(connections, groups_statement(asked, MOST_COUNTED + 1), milliseconds)
+                rows = rows_of(connections, groups_statement(asked, MOST_COUNTED + 1), milliseconds)
             except errors.QueryCanceled:
                 break
-            return ErrorGroups(items=_groups(rows, query.limit), partial=False)
-    for milliseconds, asked, narrowed in _tries(query, _FAILURE_TIMES):
+            return _with_trends(connections, query, ErrorGroups(items=_groups(rows, query.limit), partial=False))
+    for milliseconds, asked, narrowed in tries(query, _FAILURE_TIMES):
         try:
-            rows = _rows(connections, failures_statement(asked, _MOST_FAILURES), milliseconds)
+            rows = rows_of(connections, failures_statement(asked, _MOST_FAILURES), milliseconds)
         except errors.QueryCanceled:
             continue
         partial = narrowed or sum(row[4] for row in rows) >= _MOST_FAILURES
-        return ErrorGroups(items=_groups(rows, query.limit), partial=partial)
+        return _with_trends(connections, asked, ErrorGroups(items=_groups(rows, query.limit), partial=partial))
     return ErrorGroups(items=[], partial=True)
+
+
+def _with_trends(connections: Connections, query: TaskQuery, found: ErrorGroups) -> ErrorGroups:
+    """Return the groups with how they went over time, where there is time to count it."""
+    if not found.items:
+        return found
+    until = query.until or datetime.now(UTC)
+    since = query.since or min(group.first_seen for group in found.items)
+    until = max(until, since + timedelta(seconds=1))
+    found = msgspec.structs.replace(found, since=since, until=until)
+    keys = {_signed(group.key): group.key for group in found.items}
+    try:
+        rows = rows_of(connections, trends_statement(query, list(keys), since, until), _TREND_TIME)
+    except errors.QueryCanceled:
+        return found
+    trends = {key: [0] * TREND_STEPS for key in keys.values()}
+    for key, step, count in rows:
+        trends[keys[key]][min(max(step, 1), TREND_STEPS) - 1] += count
+    items = [msgspec.structs.replace(group, trend=trends[group.key]) for group in found.items]
+    return msgspec.structs.replace(found, items=items)
+
+
+def _signed(key: str) -> int:
+    number = int(key, 16)
+    return number - (1 << 64) if number >> 63 else number
 
 
 def _page(connections: Connections, query: TaskQuery, cursor: Cursor | None, milliseconds: int | None) -> Page[Task]:
@@ -103,23 +146,25 @@ def _page(connections: Connections, query: TaskQuery, cursor: Cursor | None, mil
     wanted = query.limit + 1
     in_missing = cursor is not None and cursor.values[0] is None
     if not in_missing:
-        rows = _rows(connections, page_statement(query, cursor, missing=False, limit=wanted), milliseconds)
+        rows = rows_of(connections, page_statement(query, cursor, missing=False, limit=wanted), milliseconds)
     if len(rows) < wanted and column in {"started_at", "finished_at", "user_id", "queue"}:
         start = cursor if in_missing else None
         statement = page_statement(query, start, missing=True, limit=wanted - len(rows))
-        rows += _rows(connections, statement, milliseconds)
+        rows += rows_of(connections, statement, milliseconds)
     tasks = [task_from(row) for row in rows[: query.limit]]
-    return Page(items=tasks, next=_cursor(query.sort, tasks[-1]) if len(rows) > query.limit else None)
+    return Page(items=tasks, next=next_cursor(query.sort, tasks[-1]) if len(rows) > query.limit else None)
 
 
-def _cursor(sort: str, last: Task) -> str:
+def next_cursor(sort: str, last: Task) -> str:
+    """Return the cursor of the page after this task."""
     return cursor_of(sort, {name: getattr(last, name) for name in sql.SORTED})
 
 
-def _count(connections: Connections, query: TaskQuery, status: Status) -> Count:
-    for milliseconds, asked, narrowed in _tries(query, _COUNT_TIMES):
+def count_of(connections: Connections, query: TaskQuery, status: Status, times: Times = _COUNT_TIMES) -> Count:
+    """Return how many tasks have a status, of the latest only where the time runs out."""
+    for milliseconds, asked, narrowed in tries(query, times):
         try:
-            rows = _rows(connections, count_statement(asked, status, MOST_COUNTED + 1), milliseconds)
+            rows = rows_of(connections, count_statement(asked, status, MOST_COUNTED + 1), milliseconds)
         except errors.QueryCanceled:
             continue
         count = rows[0][0]
@@ -152,18 +197,18 @@ def _filtered(query: TaskQuery) -> bool:
     return query != plain
 
 
-def _with_words(connections: Connections, query: TaskQuery) -> TaskQuery:
+def with_words(connections: Connections, query: TaskQuery) -> TaskQuery:
     """Return the query with the words of its text as what PostgreSQL searches by: all of them, each a beginning."""
     if query.text is None:
         return query
-    words = _rows(connections, Statement(_WORDS, [short_text(query.text)]), None)[0][0]
+    words = rows_of(connections, Statement(_WORDS, [short_text(query.text)]), None)[0][0]
     if words is None:
         raise InvalidQueryError("`text` has no word in it that could be searched for")
     query = msgspec.structs.replace(query, text=words)
     # Of rare words all tasks are taken from the words' index; of frequent ones the tasks are looked through, the newest
     # first. PostgreSQL cannot know which a beginning of a word is.
     try:
-        rows = _rows(connections, search_statement(query, _MOST_RARE + 1), _SEARCH_TIME, _BY_INDEX_OF_WORDS)
+        rows = rows_of(connections, search_statement(query, _MOST_RARE + 1), _SEARCH_TIME, _BY_INDEX_OF_WORDS)
     except errors.QueryCanceled:
         return query
     if len(rows) > _MOST_RARE:
@@ -172,7 +217,7 @@ def _with_words(connections: Connections, query: TaskQuery) -> TaskQuery:
     return Searched(**facts, task_ids=[row[0] for row in rows])
 
 
-def _tries(query: TaskQuery, times: Times, cursor: Cursor | None = None) -> Iterator[tuple[int, TaskQuery, bool]]:
+def tries(query: TaskQuery, times: Times, cursor: Cursor | None = None) -> Iterator[tuple[int, TaskQuery, bool]]:
     """Yield how long to try, what, and whether it is narrowed to the latest of what was asked for."""
     newest = query.until or datetime.now(UTC)
     if cursor is not None and query.sort == "-created_at" and cursor.values[0] is not None:
@@ -184,7 +229,7 @@ def _tries(query: TaskQuery, times: Times, cursor: Cursor | None = None) -> Iter
             yield milliseconds, msgspec.structs.replace(query, since=newest - window), True
 
 
-def _rows(
+def rows_of(
     connections: Connections, statement: Statement, milliseconds: int | None, settings: LiteralString = "SELECT"
 ) -> list[tuple[Any, ...]]:
     """Run a statement; where a time is given, QueryCanceled is raised when it is over."""

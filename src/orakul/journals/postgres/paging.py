@@ -7,7 +7,7 @@ sorted by come last, in both directions.
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import product
 from typing import Any, NamedTuple
@@ -64,9 +64,10 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Searched(TaskQuery, frozen=True, kw_only=True):
-    """A query whose text has been searched for already: these tasks have it."""
+    """A query with more to it: `task_ids` have its text, searched for already; tasks that had ended `ended_by` then."""
 
-    task_ids: Sequence[str]
+    task_ids: Sequence[str] | None = None
+    ended_by: datetime | None = None
 
 
 class Statement(NamedTuple):
@@ -193,9 +194,16 @@ def _filters(query: TaskQuery) -> tuple[list[str], list[Any]]:
     if query.text:
         condition, given = _text(query)
         add(condition, *given)
-    if query.search and (begin := key_text(query.search.strip())):
-        add("task_id >= %s AND task_id < %s", begin, upper_bound(begin))
+    for condition, more in _further(query):
+        add(condition, *more)
     return conditions, values
+
+
+def _further(query: TaskQuery) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    if isinstance(query, Searched) and query.ended_by is not None:
+        yield "finished_at <= %s", (query.ended_by,)
+    if query.search and (begin := key_text(query.search.strip())):
+        yield "task_id >= %s AND task_id < %s", (begin, upper_bound(begin))
 
 
 def _times(query: TaskQuery) -> list[tuple[str, datetime]]:
@@ -212,7 +220,7 @@ def search_statement(query: TaskQuery, limit: int) -> Statement:
 
 
 def _text(query: TaskQuery) -> tuple[str, list[Any]]:
-    if isinstance(query, Searched):
+    if isinstance(query, Searched) and query.task_ids is not None:
         return "task_id = ANY(%s)", [list(query.task_ids)]
     times = _times(query)  # said here too: the words have an index by time of their own
     where = " AND ".join(["words @@ %s::tsquery", *(condition for condition, _ in times)])

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 (all is put together from constants, here)
 
 from orakul.journals.postgres.connection import SCHEMA
-from orakul.journals.postgres.rows import EVENT_COLUMNS, JOINED_LIST_COLUMNS, LOG_COLUMNS, TASK_COLUMNS
+from orakul.journals.postgres.rows import EVENT_COLUMNS, JOINED_LIST_COLUMNS, LIST_COLUMNS, LOG_COLUMNS, TASK_COLUMNS
 
 __all__ = [
     "AHEAD",
@@ -26,6 +26,7 @@ __all__ = [
     "SUMMARY",
     "SUMMARY_OF_OWNER",
     "TASK",
+    "TASKS_BY_ID",
     "events_of_types",
 ]
 
@@ -33,6 +34,9 @@ SORTED = ("task_id", "created_at", "started_at", "finished_at", "name", "status"
 
 # One task, whole.
 TASK = f"SELECT {TASK_COLUMNS} FROM {SCHEMA}.tasks WHERE task_id = %s"
+
+# The rows of some tasks.
+TASKS_BY_ID = f"SELECT {LIST_COLUMNS} FROM {SCHEMA}.tasks WHERE task_id = ANY(%s)"
 
 # Whose the task is, and since when there can be events about it (clocks may differ a little): older days are not read.
 OWNER = f"SELECT user_id, created_at - interval '1 day' FROM {SCHEMA}.tasks WHERE task_id = %s"
