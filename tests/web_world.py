@@ -31,6 +31,9 @@ from orakul.journals.postgres import (
     PostgresReader,
     PostgresRoom,
 )
+from orakul.journals.postgres.events import PostgresEventRoom
+from orakul.runners.delivery import DeliveryRunner
+from orakul.runners.delivery.replaying import BulkReplay
 from orakul.tasks import Cancellation, Task
 from orakul.tasks.control import Control
 from orakul.tasks.edited import EditedRuns, Prepared
@@ -186,6 +189,8 @@ class World:
             moments=PostgresMoments(connections),
             audit=PostgresAudit(connections),
             bulk=PostgresBulkJobs(connections),
+            events=PostgresEventRoom(connections),
+            replayer=BulkReplay(DeliveryRunner("memory://web"), journal),
             exports=Desk(journal),
             tell=journal.append,
             edited=EditedRuns(journal, reader, orders, {"celery": runner}),
