@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         PostgresReader,
         PostgresRoom,
     )
+    from orakul.journals.postgres.events import PostgresEventRoom
+    from orakul.runners.delivery.replaying import BulkReplay
 
 __all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder", "runners"]
 
@@ -141,6 +143,7 @@ class Assembly:
         self._begin("commanding many tasks", bulk.step, every=1.0)
         self._begin("finishing interrupted retries", self.control.recover, every=10.0)
         self._begin("adding up what charts show", self.room.rollups.fold, every=2.0)
+        self._begin("counting domain events", self.events.fold, every=2.0)
         self._begin("dropping fine steps of old charts", self.room.rollups.forget, every=_UPKEEP_HOURS * 3600)
         self._begin("dropping what is past its retention", self._forget, every=_UPKEEP_HOURS * 3600)
         if self.exports is not None and self.exports.is_set_up:
@@ -174,6 +177,21 @@ class Assembly:
 
         keep = self.settings.retention
         forget(self.connections, events_days=keep.events_days, logs_days=keep.logs_days)
+
+    @property
+    def events(self) -> "PostgresEventRoom":
+        """How domain events fare."""
+        from orakul.journals.postgres.events import PostgresEventRoom  # noqa: PLC0415 (a product)
+
+        return PostgresEventRoom(self.connections)
+
+    @property
+    def replayer(self) -> "BulkReplay | None":
+        """What puts dead letters back; None where no broker of events is set."""
+        from orakul.runners.delivery.replaying import BulkReplay  # noqa: PLC0415 (a product)
+
+        runner = self.runners.get("delivery")
+        return BulkReplay(runner, self.journal) if isinstance(runner, BulkReplay.runs_on) else None
 
     def check_database(self) -> None:
         """Raise JournalUnavailableError where the journal cannot be used now."""

@@ -114,6 +114,8 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         bulk=assembly.bulk,
         exports=assembly.exports,
         tell=assembly.journal.append,
+        events=assembly.events,
+        replayer=assembly.replayer,
         stream=stream,
         room=assembly.room,
         moments=PostgresMoments(assembly.connections),

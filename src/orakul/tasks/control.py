@@ -90,9 +90,13 @@ class Control:
             return f"only a failed task can be retried; this one is {task.status.value}"
         if task.kind not in self._runners:
             return self._no_runner(task.kind)
-        if self._orders.message(task.task_id) is None:
+        if not self._keeps(task.kind) and self._orders.message(task.task_id) is None:
             return _NO_MESSAGE
         return None
+
+    def _keeps(self, kind: str) -> bool:
+        """Return whether the runner has the original messages itself, so that none is kept here."""
+        return bool(getattr(self._runners[kind], "keeps_messages", False))
 
     def why_not_cancel(self, task: Task) -> str | None:
         """Return why this task cannot be cancelled now, in words for people, or None where it can."""
@@ -121,7 +125,7 @@ class Control:
                 raise WrongStateError(f"only a failed task can be retried; this one is {task.status.value}")
             if task.kind not in self._runners:
                 raise NotPossibleError(self._no_runner(task.kind))
-            if sealed is None:
+            if sealed is None and not self._keeps(task.kind):
                 raise NotPossibleError(_NO_MESSAGE)
             data = {"attempt": task.attempt + 1, "author": author, **_given(reason=reason)}
             requested = Event(
@@ -139,9 +143,8 @@ class Control:
             ]
 
         task = self._journal.transition(task_id, decide, owner=owner)
-        assert sealed is not None  # noqa: S101 (decide has raised otherwise)
         try:
-            self._runners[task.kind].retry(task, sealed)
+            self._runners[task.kind].retry(task, sealed or b"")
         except OrakulError as error:
             self._unsendable(task, author, error)
             raise

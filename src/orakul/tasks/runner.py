@@ -21,7 +21,10 @@ class Runner(Protocol):
     """The kind of task it runs (`Task.kind`)."""
 
     def retry(self, task: Task, sealed: bytes) -> None:
-        """Send the task's original message again, as attempt `task.attempt`."""
+        """Send the task's original message again, as attempt `task.attempt`.
+
+        A runner with `keeps_messages = True` has the original itself, and may be given an empty one.
+        """
         ...
 
     def cancel(self, task: Task, order: Cancellation) -> None:

@@ -93,7 +93,21 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
     # Before /api/tasks/{task_id}, which it would fit as well.
     door = _StreamRoute(StreamDoor(tokens, parts.stream))
     app.router.routes.append(Route(STREAM_PATH, door, methods=["GET"]))
-    for routes in (bulk, edited, events, exports, room, moments, operations, tasks, admin, audit, overview, sign_in, operation):
+    for routes in (
+        bulk,
+        edited,
+        events,
+        exports,
+        room,
+        moments,
+        operations,
+        tasks,
+        admin,
+        audit,
+        overview,
+        sign_in,
+        operation,
+    ):
         app.include_router(routes.router)
     app.router.default = Pages(interface)
     for kind in (OrakulError, ProblemError, HTTPException):

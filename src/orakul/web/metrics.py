@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orakul.tasks import Summary
 
-__all__ = ["exposition"]
+__all__ = ["exposition", "label"]
 
 _STARTED = time.time()
 
@@ -52,7 +52,7 @@ def _of_summary(summary: Summary) -> Iterator[str]:
     yield "# HELP orakul_queue_paused 1 for each queue that is paused."
     yield "# TYPE orakul_queue_paused gauge"
     for paused in summary.paused_queues:
-        yield f'orakul_queue_paused{{queue="{_label(paused.queue)}"}} 1'
+        yield f'orakul_queue_paused{{queue="{label(paused.queue)}"}} 1'
 
 
 def _metric(name: str, kind: str, said: str, value: float) -> Iterator[str]:
@@ -61,5 +61,6 @@ def _metric(name: str, kind: str, said: str, value: float) -> Iterator[str]:
     yield f"{name} {value}"
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
+    """Return a text as the value of a label."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from orakul.delivery.room import EventRoom, Replayer
 from orakul.events import Event
 from orakul.exports.desk import ExportDesk
 from orakul.settings import Settings
@@ -111,7 +112,8 @@ class WebSettings:
 
     `metrics` says who may read `/metrics`; `trusted_proxies` whose forwarded headers are believed (addresses or
     networks, `*` for
-    all; empty: nobody's); `frame_ancestors` who may show the page in a frame; `threads` how many routes run at once.
+    all; empty: nobody's); `frame_ancestors` who may show the page in a frame; `threads` how many routes run at once. A
+    worker that is silent for `lease_seconds` is taken for lost.
     """
 
     secret_key: bytes
@@ -125,6 +127,7 @@ class WebSettings:
     threads: int = 32
     max_body: int = 65_536
     grace_seconds: float = 10.0
+    lease_seconds: float = 30.0
 
     @classmethod
     def of(cls, settings: Settings, secret_key: bytes | str) -> "WebSettings":
@@ -152,6 +155,7 @@ class WebSettings:
             frame_ancestors=settings.web.frame_ancestors,
             locale=settings.web.language,
             grace_seconds=settings.grace_seconds,
+            lease_seconds=settings.lease_seconds,
         )
 
 
@@ -180,6 +184,8 @@ class Parts:
     bulk: BulkJobs | None = None
     exports: ExportDesk | None = None
     tell: Callable[[Sequence[Event]], object] | None = None
+    events: EventRoom | None = None
+    replayer: Replayer | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None

@@ -1,5 +1,7 @@
 """For those who run Orakul: is it alive, is it ready, what does it count."""
 
+import contextlib
+
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -10,6 +12,7 @@ from orakul.errors import UnavailableError
 from orakul.web import views
 from orakul.web.auth import identify
 from orakul.web.document import JsonResponse, answers
+from orakul.web.event_metrics import event_exposition
 from orakul.web.given import TheParts, TheReadiness, TheTokens
 from orakul.web.metrics import exposition
 from orakul.web.parts import Parts
@@ -89,4 +92,8 @@ def _metrics(parts: Parts) -> str:
         summary = parts.reader.summary()
     except UnavailableError:
         summary = None  # said as orakul_journal_up 0
-    return exposition(summary, parts.facts() if parts.facts else {})
+    text = exposition(summary, parts.facts() if parts.facts else {})
+    if summary is not None and parts.events is not None:
+        with contextlib.suppress(UnavailableError):
+            text += event_exposition(parts.events)
+    return text
