@@ -20,6 +20,7 @@ _TYPES = {"error": "failure", "warning": "warning", "info": "info", "recovered":
 _STATUS = re.compile(r"error=(\d{3})\b")
 _AGAIN = frozenset({408, 425, 429})
 _SERVER = 500
+_LOGGERS = ("apprise", "urllib3.connectionpool", "urllib3.util.retry", "requests")
 
 
 class AppriseOptions(Options, frozen=True, kw_only=True):
@@ -38,28 +39,41 @@ class AppriseNotifier(Notifier):
     def send(self, messages: Sequence[Message]) -> Receipt:
         """Send it to every service; it has failed where one of them failed."""
         message = messages[0]
-        pause = self.options.timeout_seconds
-        asset = apprise.AppriseAsset(app_id="Orakul", app_desc="Orakul", app_url="", async_mode=False)
-        service = apprise.Apprise(asset=asset)
-        for number, secret in enumerate(self.options.urls, 1):
-            address = secret.reveal()
-            timed = f"{address}{'&' if '?' in address else '?'}rto={pause}&cto={pause}"
-            if not service.add(timed):
-                raise PermanentError(f"Apprise does not know the address number {number} in urls: see its services")
         heard = _Heard()
-        logger = logging.getLogger("apprise")
-        logger.addHandler(heard)
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(heard)
         try:
-            sent = service.notify(
-                title=message.title, body=message.plain() or message.title, notify_type=_TYPES[message.severity]
+            # One after the other, in this thread: Apprise's own pool refuses work while a program ends.
+            sent = [self._tell(service, message) for service in self._services()]
+        finally:
+            for name in _LOGGERS:
+                logging.getLogger(name).removeFilter(heard)
+        if all(sent):
+            return Receipt()
+        raise self._told_apart(heard.lines)
+
+    def _tell(self, service: Any, message: Message) -> bool:
+        try:
+            return bool(
+                service.notify(
+                    title=message.title, body=message.plain() or message.title, notify_type=_TYPES[message.severity]
+                )
             )
         except Exception as error:  # noqa: BLE001 (a service's own code may raise anything)
             raise PassingError(self.hide(f"Apprise: {error}")) from None
-        finally:
-            logger.removeHandler(heard)
-        if sent:
-            return Receipt()
-        raise self._told_apart(heard.lines)
+
+    def _services(self) -> list[Any]:
+        pause = self.options.timeout_seconds
+        asset = apprise.AppriseAsset(app_id="Orakul", app_desc="Orakul", app_url="", async_mode=False)
+        made = []
+        for number, secret in enumerate(self.options.urls, 1):
+            address = secret.reveal()
+            timed = f"{address}{'&' if '?' in address else '?'}rto={pause}&cto={pause}"
+            service = apprise.Apprise.instantiate(timed, asset=asset)
+            if not service:
+                raise PermanentError(f"Apprise does not know the address number {number} in urls")
+            made.append(service)
+        return made
 
     def _told_apart(self, lines: list[str]) -> Exception:
         said = self.hide("; ".join(lines[:3]) or "it says no more")
@@ -74,12 +88,18 @@ class AppriseNotifier(Notifier):
         return {"urls": ["env:APPRISE_URL"]}
 
 
-class _Heard(logging.Handler):
-    """Hears why it did not work."""
+class _Heard(logging.Filter):
+    """Hears why it did not work; and keeps what Apprise and what it uses log, addresses with tokens, out of the log.
+
+    Apprise works in threads of its own, so the rest of the process is not heard of these loggers either, meanwhile.
+    """
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.lines: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep it to ourselves."""
+        if record.levelno >= logging.WARNING and record.name == "apprise":
+            self.lines.append(record.getMessage())
+        return False

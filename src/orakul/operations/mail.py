@@ -2,6 +2,7 @@
 
 import hashlib
 import smtplib
+import ssl
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -53,12 +54,17 @@ class PostOffice:
             letter["References"] = f"<{_digest(group)}.group@{domain}>"
         letter.set_content(text.encode("utf-8", "replace").decode())
         secure = self._server.scheme == "smtps"
-        connect = smtplib.SMTP_SSL if secure else smtplib.SMTP
-        with connect(self.host, self._server.port or 0, timeout=self._timeout) as server:
+        trusted = ssl.create_default_context()  # a password is for the server whose certificate is right
+        port = self._server.port or 0
+        with (
+            smtplib.SMTP_SSL(self.host, port, timeout=self._timeout, context=trusted)
+            if secure
+            else smtplib.SMTP(self.host, port, timeout=self._timeout)
+        ) as server:
             user, password = sign_in or (self._server.username, self._server.password or "")
             if user is not None:
                 if not secure:
-                    server.starttls()
+                    server.starttls(context=trusted)
                 plain = sign_in is not None
                 server.login(user if plain else unquote(user), password if plain else unquote(password))
             refused = server.send_message(letter)

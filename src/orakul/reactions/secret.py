@@ -1,6 +1,7 @@
 """A secret: named where it is set, read where it is used, shown nowhere."""
 
 import os
+import re
 from pathlib import Path
 
 from orakul.errors import SettingsError
@@ -8,6 +9,7 @@ from orakul.errors import SettingsError
 __all__ = ["Secret"]
 
 HIDDEN = "…"
+_TELLING = 8  # characters: shorter parts of an address are words of its path
 
 
 class Secret:
@@ -56,7 +58,9 @@ class Secret:
             shown = self.reveal()
         except SettingsError:
             return text
-        return text.replace(shown, HIDDEN) if shown else text
+        for part in sorted(_telling(shown), key=len, reverse=True):
+            text = text.replace(part, HIDDEN)
+        return text
 
     def __repr__(self) -> str:
         return HIDDEN
@@ -65,3 +69,11 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not sent elsewhere")
+
+
+def _telling(shown: str) -> set[str]:
+    """Return what of a secret is to be hidden: of an address also its parts, since others repeat them alone."""
+    if not shown:
+        return set()
+    parts = re.split(r"[/?&=@:]+", shown.partition("://")[2]) if "://" in shown else []
+    return {shown, *(part for part in parts[1:] if len(part) >= _TELLING)}
