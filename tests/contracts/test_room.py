@@ -178,6 +178,11 @@ def test_failures_of_one_exception_at_one_place_are_one_group(shop: Shop) -> Non
     last = found.items[-1]
     assert (last.message, last.names, last.capped) == ("'y'", ["pay", "send"], False)
     assert (last.first_seen, last.last_seen) == (NOW - timedelta(minutes=60), NOW - timedelta(minutes=30))
+    assert all(sum(group.trend) == group.count and len(group.trend) == 24 for group in found.items)
+    assert found.since == last.first_seen
+    assert last.trend[0] == 1, "the first failure shown stands in the first step"
+    day = shop.room.errors(TaskQuery(since=NOW - timedelta(hours=24), until=NOW)).items[-1]
+    assert day.trend[-1] == 2 - day.trend[-2], "an hour a step"
     (mine,) = shop.room.errors(TaskQuery(owner="7")).items
     assert (mine.key, mine.count, mine.names, mine.message) == (last.key, 1, ["send"], "'y'")
     assert [group.type for group in shop.room.errors(TaskQuery(since=NOW - timedelta(minutes=15), limit=1)).items] == [

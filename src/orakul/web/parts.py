@@ -128,6 +128,7 @@ class WebSettings:
     max_body: int = 65_536
     grace_seconds: float = 10.0
     lease_seconds: float = 30.0
+    lease_seconds: float = 30.0
 
     @classmethod
     def of(cls, settings: Settings, secret_key: bytes | str) -> "WebSettings":
@@ -155,6 +156,7 @@ class WebSettings:
             frame_ancestors=settings.web.frame_ancestors,
             locale=settings.web.language,
             grace_seconds=settings.grace_seconds,
+            lease_seconds=settings.lease_seconds,
             lease_seconds=settings.lease_seconds,
         )
 

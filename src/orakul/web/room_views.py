@@ -1,7 +1,7 @@
 """The forms of what the control room shows beside tasks: queues, workers, saved views."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -41,11 +41,15 @@ class QueueList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker as its last heartbeat described it, and what it has in hand: how many, and the first 20."""
+    """A worker as its last heartbeat described it, and what it has in hand: how many, and the first 20.
+
+    `lost`: it has not said that it goes, and has given no sign of life for longer than its lease.
+    """
 
     worker: str
     kind: str
     status: str
+    lost: bool
     started_at: datetime | None
     last_seen: datetime
     pool: str | None
@@ -98,13 +102,15 @@ def queue_item(
     return item
 
 
-def worker_item(worker: Worker, running: tuple[int, list[RunningTask]]) -> WorkerItem:
+def worker_item(worker: Worker, running: tuple[int, list[RunningTask]], *, lease_seconds: float) -> WorkerItem:
     """Return a worker with what it has in hand."""
     software = worker.facts.get("software")
+    silent = (datetime.now(UTC) - worker.last_seen).total_seconds()
     return WorkerItem(
         worker=worker.worker,
         kind=worker.kind,
         status=worker.status,
+        lost=worker.status != "offline" and silent > lease_seconds,
         started_at=worker.started_at,
         last_seen=worker.last_seen,
         pool=worker.pool,

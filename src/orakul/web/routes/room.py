@@ -187,4 +187,6 @@ def workers(parts: TheParts, _identity: Overseer, room: Room) -> Response:
     """Return the workers as their last heartbeats described them, and what they have in hand."""
     found = parts.fleet.workers()
     running = room.running([worker.worker for worker in found])
-    return JsonResponse(WorkerList(items=[worker_item(each, running.get(each.worker, (0, []))) for each in found]))
+    lease = parts.settings.lease_seconds
+    items = [worker_item(each, running.get(each.worker, (0, [])), lease_seconds=lease) for each in found]
+    return JsonResponse(WorkerList(items=items))
