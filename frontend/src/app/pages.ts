@@ -41,6 +41,10 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   { path: "", title: msg`Tasks`, icon: "tasks", key: "t", who: "all", component: null },
   { path: "charts", title: msg`Charts`, icon: "chart", key: "c", who: "all", component: lazy(() => import("#/charts/ChartsPage")) },
+  { path: "errors", title: msg`Errors`, icon: "errors", key: "e", who: "all", component: lazy(() => import("#/errors/ErrorsPage")) },
+  { path: "fleet", title: msg`Queues and workers`, icon: "queues", key: "q", who: "staff", component: lazy(() => import("#/fleet/FleetPage")) },
+  { path: "insights", title: msg`Insights`, icon: "insights", key: "i", who: "all", component: lazy(() => import("#/insights/InsightsPage")) },
+  { path: "audit", title: msg`Audit`, icon: "audit", key: "a", who: "staff", component: lazy(() => import("#/audit/AuditPage")) },
 ];
 
 export const maySee = (entry: PageEntry, me: Me): boolean =>

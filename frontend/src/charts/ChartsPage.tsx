@@ -144,8 +144,8 @@ function Panel({ title, figures, label, options, data, none }: PanelProps) {
   const { t } = useLingui();
   const words = label ?? figures.map(([name, value]) => `${name} ${value}`).join(", ");
   return (
-    <section className="panel" aria-label={title}>
-      <div className="panel-head">
+    <section className="card" aria-label={title}>
+      <div className="card-head">
         <h3>{title}</h3>
         <p className="figures">
           {figures.map(([name, value]) => (

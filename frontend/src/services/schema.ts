@@ -152,6 +152,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/deadletters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dead letters
+         * @description Return the deliveries that have failed for good and were not replayed yet.
+         */
+        get: operations["deadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deadletters/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay dead letters
+         * @description Put dead letters back into their consumers' queues, by filter or by id, up to 10,000 at once.
+         */
+        post: operations["replayDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/errors": {
         parameters: {
             query?: never;
@@ -184,6 +224,66 @@ export interface paths {
          * @description Return events: everything that happened, commands and their authors included.
          */
         get: operations["events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How domain events fare
+         * @description Return what was published, delivered, failed, retried and dead, by type and consumer, and what waits.
+         */
+        get: operations["eventFigures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events/journey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The way of one event
+         * @description Return the way of an event: published, relayed, and each attempt of each consumer.
+         */
+        get: operations["journey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events/published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Domain events, the newest first
+         * @description Return the domain events that were relayed, and how many of their deliveries stand where.
+         */
+        get: operations["publishedEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1146,6 +1246,41 @@ export interface components {
             partial: boolean;
         };
         /**
+         * DeadFilter
+         * @description Which dead letters, by the list's filters; an empty one is all of them.
+         */
+        DeadFilter: {
+            consumer: string[];
+            error: string | null;
+            since: string | null;
+            type: string[];
+            until: string | null;
+        };
+        /**
+         * DeadPage
+         * @description Dead letters, the latest first; `next` is the `cursor` of the following page.
+         */
+        DeadPage: {
+            items: components["schemas"]["DeadTask"][];
+            next: string | null;
+        };
+        /**
+         * DeadTask
+         * @description A delivery that is a dead letter.
+         */
+        DeadTask: {
+            attempt: number;
+            consumer: string;
+            /** Format: date-time */
+            died_at: string;
+            error_message: string | null;
+            error_type: string | null;
+            event_id: string | null;
+            event_type: string | null;
+            task_id: string;
+            user_id: string | null;
+        };
+        /**
          * Difference
          * @description One operation in two periods. Ratios are later ÷ earlier, None where it was absent in the earlier.
          */
@@ -1221,6 +1356,22 @@ export interface components {
             place: string | null;
             traceback: string | null;
             type: string;
+        };
+        /**
+         * EventFigures
+         * @description The figures since a time: by type, by consumer, and by both; and what waits in the outbox.
+         */
+        EventFigures: {
+            consumers: components["schemas"]["Tally"][];
+            dead_letters: number;
+            deliveries: components["schemas"]["Tally"][];
+            outbox_capped: boolean;
+            outbox_dead: number;
+            outbox_oldest: string | null;
+            outbox_waiting: number;
+            /** Format: date-time */
+            since: string;
+            types: components["schemas"]["Tally"][];
         };
         /**
          * EventItem
@@ -1311,6 +1462,31 @@ export interface components {
             slowest: components["schemas"]["NameFigures"][];
             /** Format: date-time */
             until: string;
+        };
+        /**
+         * Journey
+         * @description The way of one event, from its publishing to each consumer.
+         */
+        Journey: {
+            event: components["schemas"]["PublishedEvent"];
+            steps: components["schemas"]["JourneyStep"][];
+        };
+        /**
+         * JourneyStep
+         * @description One thing that happened to an event on its way.
+         */
+        JourneyStep: {
+            /** Format: date-time */
+            at: string;
+            attempt: number | null;
+            author: string | null;
+            consumer: string | null;
+            error: string | null;
+            note: string | null;
+            outcome: string | null;
+            retrying: boolean;
+            step: string;
+            task_id: string | null;
         };
         /**
          * LogLine
@@ -1502,6 +1678,33 @@ export interface components {
             type: string;
         };
         /**
+         * PublishedEvent
+         * @description A domain event as the journal has it, and how many of its deliveries stand where.
+         */
+        PublishedEvent: {
+            data: unknown;
+            deliveries: {
+                [key: string]: number;
+            };
+            event_id: string;
+            event_type: string;
+            heard: boolean | null;
+            relayed_at: string | null;
+            seq: number;
+            subject: string | null;
+            /** Format: date-time */
+            timestamp: string;
+            user_id: string | null;
+        };
+        /**
+         * PublishedPage
+         * @description Domain events, the newest first; `next` is the `before` of the page after it.
+         */
+        PublishedPage: {
+            items: components["schemas"]["PublishedEvent"][];
+            next: number | null;
+        };
+        /**
          * QueueCommand
          * @description The answer to a pause or a resumption. `queue` is `*` for all; `changed` is False where it was so before.
          */
@@ -1566,6 +1769,25 @@ export interface components {
          */
         Reason: {
             reason?: string | null;
+        };
+        /**
+         * ReplayForm
+         * @description Which dead letters to replay, by filter or by the ids of their tasks, and why.
+         */
+        ReplayForm: {
+            filter: components["schemas"]["DeadFilter"] | null;
+            reason: string | null;
+            task_ids: string[] | null;
+        };
+        /**
+         * Replayed
+         * @description What came of a replay. `more`: there are more that fit; say it again for those.
+         */
+        Replayed: {
+            gone: number;
+            more: boolean;
+            replayed: number;
+            task_ids: string[];
         };
         /**
          * RunningTask
@@ -1666,6 +1888,27 @@ export interface components {
             paused_queues: components["schemas"]["PausedQueue"][];
             queued: number;
             seq: number;
+        };
+        /**
+         * Tally
+         * @description What became of the events of one type at one consumer, of one type, or at one consumer.
+         *
+         *         `published` counts what the broker has confirmed, `unheard` those of it that no consumer listened to; `failed` counts
+         *         attempts, `retried` those of them after which it was tried again, `dead` those after which it was not.
+         *         `waiting` are deliveries that the control room knows and that have not ended, counted up to 10,000; `oldest` is when
+         *         the oldest of them came.
+         */
+        Tally: {
+            consumer: string | null;
+            dead: number;
+            delivered: number;
+            event_type: string | null;
+            failed: number;
+            oldest: string | null;
+            published: number;
+            retried: number;
+            unheard: number;
+            waiting: number;
         };
         /**
          * TaskDetail
@@ -1828,6 +2071,8 @@ export interface components {
         /**
          * WorkerItem
          * @description A worker as its last heartbeat described it, and what it has in hand: how many, and the first 20.
+         *
+         *         `lost`: it has not said that it goes, and has given no sign of life for longer than its lease.
          */
         WorkerItem: {
             concurrency: number | null;
@@ -1835,6 +2080,7 @@ export interface components {
             kind: string;
             /** Format: date-time */
             last_seen: string;
+            lost: boolean;
             pool: string | null;
             queues: string[];
             running: number;
@@ -2512,6 +2758,168 @@ export interface operations {
             };
         };
     };
+    deadLetters: {
+        parameters: {
+            query?: {
+                /** @description Consumers: repeated, or with commas. */
+                consumer?: string[];
+                /** @description Types or patterns (`defect.*`): repeated, or with commas. */
+                type?: string[];
+                /** @description The type of the error. */
+                error?: string | null;
+                /** @description Died at this time or later. */
+                since?: string | null;
+                /** @description Died before this time. */
+                until?: string | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deliveries that failed for good, the latest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadPage"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replayDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayForm"];
+            };
+        };
+        responses: {
+            /** @description How many go on their way again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     errors: {
         parameters: {
             query?: {
@@ -2618,6 +3026,229 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventPage"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    eventFigures: {
+        parameters: {
+            query?: {
+                /** @description Of how many hours, the present one included. */
+                hours?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Counts by type and consumer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventFigures"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    journey: {
+        parameters: {
+            query: {
+                /** @description The event's id. */
+                event_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What happened to it, in order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Journey"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    publishedEvents: {
+        parameters: {
+            query?: {
+                /** @description Types or patterns (`defect.*`): repeated, or with commas. */
+                type?: string[];
+                /** @description `next` of the page before. */
+                before?: number | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, with where their deliveries stand. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublishedPage"];
                 };
             };
             /** @description Not signed in: the token is missing, expired or forged. */
