@@ -135,7 +135,9 @@ class ExportTasks(ExportObserver):
         self._record(event.envelope)
         key = event.group_id, event.script_id
         self._ended[key] = event
-        self._running.pop(key, None)
+        if self._running.pop(key, None) is not None and event.outcome is Outcome.SUCCESS:
+            whole = _progress(rows=event.rows_exported, bytes=event.bytes_written, share=1.0)
+            self._say(script_task(event.run_id, *key), whole)
         result = {
             "outcome": event.outcome,
             "rows_exported": event.rows_exported,
