@@ -67,12 +67,15 @@ class RabbitBroker:
         """Open a channel; the plain one below aio-pika's, which costs less a message."""
         async with self._connecting:
             connection = await self._connection(purpose)
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                return await (await connection.channel(publisher_confirms=True)).get_underlay_channel()
-        except TROUBLE as error:
-            unless_cancelled(error)
-            raise BrokerUnavailableError(f"RabbitMQ at {self._where} does not answer: {said(error)}") from error
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    return await (await connection.channel(publisher_confirms=True)).get_underlay_channel()
+            except TROUBLE as error:
+                unless_cancelled(error)
+                self._connections.pop(purpose, None)  # lost: not each loss marks the connection as closed
+                with contextlib.suppress(Exception):
+                    await connection.close()
+                raise BrokerUnavailableError(f"RabbitMQ at {self._where} does not answer: {said(error)}") from error
 
     async def _publishing(self) -> Any:
         if self._publisher is None or self._publisher.is_closed:
