@@ -101,7 +101,21 @@ class RedisStream:
         await self._give_back(list(self.in_hand))
         with contextlib.suppress(errors.RedisError, OSError):
             for key in (self.main, self.again):
+                await self._give_back_unseen(key)
                 await self.house.redis.xgroup_delconsumer(key, self.subscription.queue, self.name)
+
+    async def _give_back_unseen(self, key: str) -> None:
+        """Give back what was sent to this one and never arrived: it would be lost with the consumer's name."""
+        while True:
+            pending = await self.house.redis.xpending_range(
+                key, self.subscription.queue, min="-", max="+", count=500, consumername=self.name
+            )
+            entries = [each["message_id"] for each in pending]
+            if not entries:
+                return
+            await self.house.redis.xclaim(
+                key, self.subscription.queue, _RETURNED, 0, entries, idle=_LONG_IDLE, justid=True
+            )
 
     async def _give_back(self, places: list[tuple[str, bytes]]) -> None:
         """Let others have at once what this one holds, as if it had been idle for long."""
