@@ -9,7 +9,7 @@ STAMPS := .venv/stamps
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements/constraints.txt
 INTERFACE := $(shell find frontend -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help install demo test check bench format docs lock clean
+.PHONY: help install demo tracker test check bench format docs lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ install: $(STAMPS)/dev $(STAMPS)/interface ## .venv with everything, the built i
 
 demo: $(STAMPS)/run $(STAMPS)/interface ## Orakul at work, with sample tasks, in the browser; Ctrl-C ends it
 	@exec $(BIN)/orakul demo $(DEMO)
+
+tracker: $(STAMPS)/run $(STAMPS)/interface ## the sample services with their events, at port 8000; Ctrl-C ends them
+	@exec $(BIN)/python examples/defect_tracker/tracker.py $(TRACKER)
 
 test: install ## all tests, with real PostgreSQL, Redis, RabbitMQ and Chromium (brought where they can be)
 	@scripts/test-servers.sh

@@ -1,0 +1,1 @@
+"""The defect tracker: two services behind one address, and what listens to their events."""
