@@ -29,6 +29,7 @@ from orakul.journals.postgres import (
     PostgresMoments,
     PostgresOrders,
     PostgresReader,
+    PostgresRetention,
     PostgresRoom,
 )
 from orakul.journals.postgres.events import PostgresEventRoom
@@ -37,6 +38,7 @@ from orakul.runners.delivery.replaying import BulkReplay
 from orakul.tasks import Cancellation, Task
 from orakul.tasks.control import Control
 from orakul.tasks.edited import EditedRuns, Prepared
+from orakul.tasks.retention import Rules
 from orakul.web.app import create_app
 from orakul.web.parts import Parts, TokenSettings, WebSettings
 from orakul.web.tokens import Tokens
@@ -187,6 +189,7 @@ class World:
             stream=Stream(),
             room=PostgresRoom(connections),
             moments=PostgresMoments(connections),
+            retention=PostgresRetention(connections, Rules(tasks_days=30, events_days=30, logs_days=14)),
             audit=PostgresAudit(connections),
             bulk=PostgresBulkJobs(connections),
             events=PostgresEventRoom(connections),

@@ -27,6 +27,7 @@ from orakul.tasks.leases import Reaper
 from orakul.tasks.observed import ObservedRecorder
 from orakul.tasks.orders import Fleet
 from orakul.tasks.recorder import Recorder
+from orakul.tasks.retention import rules_of
 from orakul.tasks.runner import Runner
 from orakul.tasks.sealing import Sealer, secret_in
 
@@ -173,10 +174,9 @@ class Assembly:
         return {"broker": telling.trouble or "ok" if of_broker else "ok"}
 
     def _forget(self) -> None:
-        from orakul.journals.postgres.retention import forget  # noqa: PLC0415 (a product)
+        from orakul.journals.postgres import PostgresRetention  # noqa: PLC0415 (a product)
 
-        keep = self.settings.retention
-        forget(self.connections, events_days=keep.events_days, logs_days=keep.logs_days)
+        PostgresRetention(self.connections, rules_of(self.settings)).forget()
 
     @property
     def events(self) -> "PostgresEventRoom":

@@ -62,6 +62,7 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
         "events.relay_attempts",
         "retention.events_days",
         "retention.logs_days",
+        "retention.tasks_days",
         "stream.connections",
     }
     name = key.name  # type: ignore[attr-defined]

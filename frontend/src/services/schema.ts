@@ -536,6 +536,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How long what is kept
+         * @description Return how many days ended tasks, events and logs are kept; what is open stays, however old.
+         */
+        get: operations["retention"];
+        /**
+         * Keep other rules
+         * @description Keep other rules from now on; what is left out is what the settings say.
+         */
+        put: operations["change_retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/retention/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What would go
+         * @description Return what would go now by the rules in force, or by others; nothing is changed.
+         */
+        get: operations["retention_preview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session": {
         parameters: {
             query?: never;
@@ -1437,6 +1481,23 @@ export interface components {
             next: string | null;
         };
         /**
+         * Going
+         * @description What would go of one day: ended tasks of a kind, or a partition of events or of logs.
+         *
+         *         `count` is of rows: counted for tasks, estimated for partitions. `held` tasks are open, and what is kept of theirs
+         *         stays (counted up to 1,000).
+         */
+        Going: {
+            bytes: number | null;
+            count: number;
+            /** Format: date */
+            day: string;
+            held: number;
+            kind: string | null;
+            /** @enum {unknown} */
+            what: "events" | "logs" | "tasks";
+        };
+        /**
          * GroupShown
          * @description A group of a plan.
          */
@@ -1663,6 +1724,16 @@ export interface components {
             plan: string;
         };
         /**
+         * Preview
+         * @description All that would go now. `partial`: there is more than was counted.
+         */
+        Preview: {
+            items: components["schemas"]["Going"][];
+            next: string | null;
+            partial: boolean;
+            rules: components["schemas"]["Rules"];
+        };
+        /**
          * Problem
          * @description What went wrong (RFC 9457). `detail` says what to do about it.
          */
@@ -1790,6 +1861,35 @@ export interface components {
             task_ids: string[];
         };
         /**
+         * Rules
+         * @description How many days things are kept: ended tasks (`kinds`: those of single kinds), events, log lines.
+         *
+         *         What is open stays, however old: its row, its events, its log, and the ended tasks below it.
+         */
+        Rules: {
+            changed_at: string | null;
+            changed_by: string | null;
+            events_days: number;
+            kinds: {
+                [key: string]: number;
+            };
+            logs_days: number;
+            tasks_days: number;
+        };
+        /**
+         * RulesChange
+         * @description Rules to keep from now on; what is null or left out is what the settings say.
+         */
+        RulesChange: {
+            events_days?: number | null;
+            kinds?: {
+                [key: string]: number;
+            };
+            logs_days?: number | null;
+            reason?: string | null;
+            tasks_days?: number | null;
+        };
+        /**
          * RunningTask
          * @description A task that a worker has in hand.
          */
@@ -1893,8 +1993,8 @@ export interface components {
          * Tally
          * @description What became of the events of one type at one consumer, of one type, or at one consumer.
          *
-         *         `published` counts what the broker has confirmed, `unheard` those of it that no consumer listened to; `failed` counts
-         *         attempts, `retried` those of them after which it was tried again, `dead` those after which it was not.
+         *         `published` counts what the broker has confirmed, `unheard` those of it that no consumer listened to; `failed`
+         *         counts attempts, `retried` those of them after which it was tried again, `dead` those after which it was not.
          *         `waiting` are deliveries that the control room knows and that have not ended, counted up to 10,000; `oldest` is when
          *         the oldest of them came.
          */
@@ -4157,6 +4257,220 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules in force. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rules"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RulesChange"];
+            };
+        };
+        responses: {
+            /** @description The rules in force now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rules"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retention_preview: {
+        parameters: {
+            query?: {
+                /** @description Were ended tasks kept so long. */
+                tasks_days?: number | null;
+                /** @description Were events kept so long. */
+                events_days?: number | null;
+                /** @description Were log lines kept so long. */
+                logs_days?: number | null;
+                /** @description Were kinds kept so long: `KIND=DAYS`. */
+                kinds?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended tasks by kind and day, days of events and logs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
                 };
             };
             /** @description Not signed in: the token is missing, expired or forged. */

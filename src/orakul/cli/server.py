@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from orakul.assembly import Assembly
 from orakul.errors import MissingExtraError, OrakulError, SettingsError
 from orakul.tasks.depths import depths_of
+from orakul.tasks.retention import rules_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -76,7 +77,7 @@ def orderly_end() -> Iterator[None]:
 
 def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
     """Join the assembled parts with the web application; return it and the hub of its streams."""
-    from orakul.journals.postgres import PostgresMoments
+    from orakul.journals.postgres import PostgresMoments, PostgresRetention
 
     try:
         from orakul.web.app import create_app
@@ -119,6 +120,7 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         stream=stream,
         room=assembly.room,
         moments=PostgresMoments(assembly.connections),
+        retention=PostgresRetention(assembly.connections, rules_of(settings)),
         depths=lambda queues: depths_of(assembly.runners, queues),
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,

@@ -155,9 +155,14 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
     """How long things are kept; what is older is dropped whole, day by day."""
 
     events_days: Annotated[
-        int, Meta(ge=1, le=3650, description="Events, ended tasks and their histories, in days.")
+        int, Meta(ge=1, le=3650, description="Events, and with them the histories of tasks, in days.")
     ] = 30
     logs_days: Annotated[int, Meta(ge=1, le=3650, description="Log lines of tasks, in days.")] = 14
+    tasks_days: Annotated[int, Meta(ge=0, le=3650, description="Ended tasks, in days; 0: as long as events.")] = 0
+    kinds: Annotated[
+        tuple[str, ...],
+        Meta(description="Ended tasks of single kinds, as `KIND=DAYS`: `export=365`."),
+    ] = ()
 
 
 class StreamSettings(Section, frozen=True, kw_only=True):

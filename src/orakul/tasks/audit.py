@@ -8,7 +8,7 @@ import msgspec
 
 from orakul.tasks.reader import Page
 
-__all__ = ["COMMANDS", "Audit", "AuditEntry"]
+__all__ = ["COMMANDS", "SETTINGS_COMMANDS", "Audit", "AuditEntry"]
 
 COMMANDS = (
     "task.retry_requested",
@@ -20,6 +20,9 @@ COMMANDS = (
     "bulk.abort_requested",
 )
 """The events that are commands: their `Event.user_id` is the author."""
+
+SETTINGS_COMMANDS = ("retention.changed",)
+"""Those that change how Orakul is kept: seldom, and about no task and no queue."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):

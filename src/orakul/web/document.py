@@ -15,6 +15,7 @@ from orakul.tasks import Summary
 from orakul.tasks.bulk import BulkJob
 from orakul.tasks.control import QueueCommand
 from orakul.tasks.moments import MomentRange, Turns
+from orakul.tasks.retention import Preview, Rules, RulesChange
 from orakul.tasks.room import Chart, Counts, ErrorGroups, Insights, SavedView
 from orakul.web import command_views, event_views, export_views, moment_views, operation_views, room_views, views
 from orakul.web.problems import MEDIA_TYPE, Problem
@@ -28,6 +29,9 @@ _SHOWN: tuple[type, ...] = (
     moment_views.MomentPage,
     MomentRange,
     Turns,
+    Preview,
+    Rules,
+    RulesChange,
     views.TaskItem,
     views.TaskPage,
     views.TaskTree,
@@ -191,6 +195,7 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
             "ExportForm",
             "QueueOrder",
             "Reason",
+            "RulesChange",
             "TaskError",
             "ViewForm",
         }

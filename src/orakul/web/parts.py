@@ -15,6 +15,7 @@ from orakul.tasks.control import QueueCommand, TaskCommand
 from orakul.tasks.depths import QueueDepth
 from orakul.tasks.edited import EditedRuns
 from orakul.tasks.moments import Moments
+from orakul.tasks.retention import Retention
 from orakul.tasks.room import ControlRoom
 
 __all__ = ["Account", "Accounts", "Commands", "Parts", "StreamPart", "TokenSettings", "WebSettings"]
@@ -128,7 +129,6 @@ class WebSettings:
     max_body: int = 65_536
     grace_seconds: float = 10.0
     lease_seconds: float = 30.0
-    lease_seconds: float = 30.0
 
     @classmethod
     def of(cls, settings: Settings, secret_key: bytes | str) -> "WebSettings":
@@ -157,7 +157,6 @@ class WebSettings:
             locale=settings.web.language,
             grace_seconds=settings.grace_seconds,
             lease_seconds=settings.lease_seconds,
-            lease_seconds=settings.lease_seconds,
         )
 
 
@@ -180,6 +179,7 @@ class Parts:
     stream: StreamPart | None = None
     room: ControlRoom | None = None
     moments: Moments | None = None
+    retention: Retention | None = None
     depths: Callable[[Sequence[str]], Mapping[str, QueueDepth]] | None = None
     audit: Audit | None = None
     edited: EditedRuns | None = None

@@ -6,6 +6,7 @@
 | `PostgresReader` | `tasks.TaskReader` |
 | `PostgresRoom` | `tasks.room.ControlRoom` |
 | `PostgresMoments` | `tasks.moments.Moments` |
+| `PostgresRetention` | `tasks.retention.Retention` |
 | `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
 | `PostgresFeed` | `tasks.Feed` |
 | `PostgresAudit` | `tasks.audit.Audit` |
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.moments import PostgresMoments
     from orakul.journals.postgres.orders import PostgresOrders
     from orakul.journals.postgres.reader import PostgresReader
+    from orakul.journals.postgres.retention import PostgresRetention
     from orakul.journals.postgres.room import PostgresRoom
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "PostgresMoments",
     "PostgresOrders",
     "PostgresReader",
+    "PostgresRetention",
     "PostgresRoom",
 ]
 
@@ -60,6 +63,7 @@ _MODULES = {
     "PostgresMoments": "moments",
     "PostgresOrders": "orders",
     "PostgresReader": "reader",
+    "PostgresRetention": "retention",
     "PostgresRoom": "room",
 }
 _EXTRAS = {

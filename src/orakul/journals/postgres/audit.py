@@ -10,7 +10,7 @@ import psycopg
 
 from orakul.errors import InvalidQueryError
 from orakul.journals.postgres.connection import SCHEMA, Connections
-from orakul.tasks.audit import COMMANDS, AuditEntry
+from orakul.tasks.audit import COMMANDS, SETTINGS_COMMANDS, AuditEntry
 from orakul.tasks.projection import attempt_and_run
 from orakul.tasks.reader import Page
 from orakul.tasks.storable import key_text, long_text, short_text
@@ -34,7 +34,7 @@ _OUTCOMES = {
     "task.failed": "failed",
     "task.cancelled": "cancelled",
 }
-_PLAIN = {"queue.paused": "paused", "queue.resumed": "resumed"}
+_PLAIN = {"queue.paused": "paused", "queue.resumed": "resumed", "retention.changed": "changed"}
 
 Ends = dict[tuple[str, int], str]
 
@@ -57,10 +57,12 @@ class PostgresAudit:
         """Return commands that fit, the newest first."""
         if not 1 <= limit <= _MOST:
             raise InvalidQueryError(f"limit is {limit}; it goes from 1 to {_MOST}")
-        unknown = sorted(set(types) - set(COMMANDS))
+        known = (*COMMANDS, *SETTINGS_COMMANDS)
+        unknown = sorted(set(types) - set(known))
         if unknown:
-            raise InvalidQueryError(f"{unknown[0]!r} is no command; there are: {', '.join(COMMANDS)}")
-        conditions, values = [_IS_COMMAND], []
+            raise InvalidQueryError(f"{unknown[0]!r} is no command; there are: {', '.join(known)}")
+        conditions: list[str] = []
+        values: list[Any] = []
         wanted: list[tuple[str, Any]] = [
             ("user_id = %s", key_text(author) if author else None),
             ("task_id = %s", key_text(task_id) if task_id else None),
@@ -71,11 +73,14 @@ class PostgresAudit:
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
-        statement = (
-            f"SELECT seq, timestamp, event_type, user_id, task_id, data FROM {SCHEMA}.events "
-            f"WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT {limit + 1}"
+        branches = [_IS_COMMAND, *(f"event_type = '{name}'" for name in SETTINGS_COMMANDS)]
+        union = " UNION ALL ".join(
+            f"(SELECT seq, timestamp, event_type, user_id, task_id, data FROM {SCHEMA}.events "
+            f"WHERE {' AND '.join([branch, *conditions])} ORDER BY seq DESC LIMIT {limit + 1})"
+            for branch in branches
         )
-        rows = self._rows(statement, values)
+        statement = f"SELECT * FROM ({union}) AS each_kind ORDER BY seq DESC LIMIT {limit + 1}"
+        rows = self._rows(statement, values * len(branches))
         ends = self._ends(rows[:limit])
         items = [_entry(row, ends) for row in rows[:limit]]
         return Page(items=items, next=str(items[-1].seq) if len(rows) > limit else None)
