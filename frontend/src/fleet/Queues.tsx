@@ -48,7 +48,7 @@ function Row({ queue, heads }: { queue: Queue; heads: readonly string[] }) {
   const name = visible(queue.queue);
   const count = (value: number): string => `${formatCount(locale, value)}${value >= CAPPED ? "+" : ""}`;
   const age = ageOf(queue.oldest_waiting_at ?? null, now);
-  const growing = queue.rate_in > queue.rate_out && queue.pending > 0;
+  const growing = queue.rate_in > 1.1 * queue.rate_out && queue.pending > 0;
   return (
     <tr data-queue={queue.queue} data-paused={queue.paused || undefined}>
       <th scope="row"><Link href={hrefToList({ queue: queue.queue })}>{name}</Link></th>

@@ -9,7 +9,7 @@ import { PageFrame } from "#/pieces/PageFrame";
 import { Answered, Nothing, Partial } from "#/pieces/States";
 import { figures } from "#/services/figures";
 import type { Bottleneck, Insights, NameFigures } from "#/services/figures";
-import { formatCount, formatMoment, formatPercent, visible } from "#/texts/format";
+import { formatCount, formatPercent, visible } from "#/texts/format";
 import { useDuration, useLocale } from "#/texts/i18n";
 
 import "./insights.css";
@@ -45,15 +45,15 @@ export default function InsightsPage() {
 function Sections({ found }: { found: Insights }) {
   const { t } = useLingui();
   const locale = useLocale();
-  const now = Date.parse(found.until);
-  const bounds = [found.before, found.since, found.until].map((at) => formatMoment(locale, at, now));
-  const [before, since, until] = bounds;
+  const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", timeZone: "UTC" });
+  const day = (at: string, back = 0): string => days.format(Date.parse(at) - back);
+  const [since, until, before, last] = [day(found.since), day(found.until, 1), day(found.before), day(found.since, 1)];
   if (found.slowest.length + found.bottlenecks.length + found.most_failing.length === 0)
     return <Nothing title={t`Nothing stands out yet`}>{t`No task has ended in this time.`}</Nothing>;
   return (
     <div className="cards">
       <p className="note">
-        {found.partial && <Partial />} {t`From ${since} until ${until}; compared with the time from ${before}.`}
+        {found.partial && <Partial />} {t`${since} – ${until}, compared with ${before} – ${last}`}
       </p>
       <Section title={t`Slowest`} lead={t`By the time within which 95 of 100 end`} none={found.slowest.length === 0}>
         <Names kind="slow" items={found.slowest} since={found.since} />
