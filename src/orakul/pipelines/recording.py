@@ -1,0 +1,88 @@
+"""A run as events: of its task (kind `pipeline`), and of each rule that it broke."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from orakul.events import Event, utc_now
+from orakul.pipelines.message import PipelineRun
+from orakul.pipelines.rules import Broken
+
+__all__ = ["KIND", "SOURCE", "broken_event", "events_of"]
+
+KIND = "pipeline"
+SOURCE = "tdtp"
+
+
+def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str | None = None) -> list[Event]:
+    """Return what the journal is to hold of the run; the same run gives the same events, whenever it is told."""
+    made, start_id, end_id = run.ids()
+    task_id = task_id or made
+    common: dict[str, Any] = {"kind": KIND, "attempt": 1, "name": run.pipeline_name}
+    began, ended = _times(run)
+    started = common | {"arguments": {"args": [], "kwargs": {"result_name": run.result_name}}}
+    events = [Event(event_type="task.in_progress", event_id=start_id, timestamp=began, task_id=task_id, data=started)]
+    if run.ended:
+        data = common | {"outcome": run.status, "result": _result(run, broken)}
+        if run.verdict != "success":
+            data["error"] = {"type": "PipelineFailed" if run.verdict == "failed" else "PipelineEndedWithErrors"}
+            data["error"]["message"] = run.error or f"The pipeline ended with the status {run.status!r}."
+        kind = "task.completed" if run.verdict == "success" else "task.failed"
+        events.append(Event(event_type=kind, event_id=end_id, timestamp=ended, task_id=task_id, data=data))
+    events.extend(broken_event(run, each, task_id=task_id, moment=ended) for each in broken)
+    return [_from_tdtp(event) for event in events]
+
+
+def broken_event(run: PipelineRun, broken: Broken, *, task_id: str, moment: datetime) -> Event:
+    """Return the event of a rule that a run broke, or that is broken as no run came after this one."""
+    told = f"{task_id} {broken.rule} {broken.kind}".encode()
+    return Event(
+        event_type="pipeline.rule_broken",
+        event_id=str(UUID(bytes=blake2b(told, digest_size=16).digest(), version=5)),
+        timestamp=moment,
+        task_id=task_id,
+        source=SOURCE,
+        data={
+            "pipeline_name": run.pipeline_name,
+            "result_name": run.result_name,
+            "rule": broken.rule,
+            "kind": broken.kind,
+            "threshold": broken.threshold,
+            "value": broken.value,
+            "message": broken.message,
+        },
+    )
+
+
+def _from_tdtp(event: Event) -> Event:
+    return event if event.source else Event(**{**_fields(event), "source": SOURCE})
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+def _times(run: PipelineRun) -> tuple[datetime, datetime]:
+    """Return when it began and ended; what was not said is the present moment."""
+    now = utc_now()
+    ended = run.finished_at or now
+    began = run.started_at or (ended - timedelta(milliseconds=run.duration_ms or 0))
+    return began, max(ended, began)
+
+
+def _result(run: PipelineRun, broken: Sequence[Broken]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "result_name": run.result_name,
+        "rows_loaded": run.rows_loaded,
+        "rows_exported": run.rows_exported,
+        "duration_ms": run.duration_ms,
+    }
+    if broken:
+        result["data_quality"] = [{"rule": each.rule, "message": each.message} for each in broken]
+    if run.extra:
+        result["extra"] = run.extra
+    if run.oddities:
+        result["oddities"] = list(run.oddities)
+    return result
