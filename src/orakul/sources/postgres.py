@@ -5,6 +5,7 @@ no others. What Arrow has no type for is asked for as text.
 """
 
 import contextlib
+import re
 import select
 import threading
 import time
@@ -46,6 +47,7 @@ _SESSION = (
     "set_config('extra_float_digits', '1', false)"
 )
 _ROWS = 8192
+_OFTEN = 0.25
 _PATIENCE = 10.0
 """How long, in seconds, a server that was told to stop may take before it is left."""
 
@@ -217,6 +219,7 @@ class _CsvRows:
             server.send_query(self._copy.encode())
             self._await_result()
             get, rows = server.get_copy_data, []
+            due = time.monotonic() + _OFTEN
             while True:
                 size, row = get(1)
                 if size > 0:
@@ -225,6 +228,9 @@ class _CsvRows:
                         yield rows
                         rows = []
                 elif size == 0:
+                    if rows and time.monotonic() >= due:  # a slow query's rows are told of, and not piled up
+                        yield rows
+                        rows, due = [], time.monotonic() + _OFTEN
                     self._await_data()
                 else:
                     break
@@ -317,7 +323,5 @@ def _expected(connection: "psycopg.Connection[Any]", text: str) -> int | None:
 
 def _said(error: object) -> str:
     """Return the database's own words, in one piece."""
-    text = str(error).strip()
-    for word in ("ERROR:  ", "FATAL:  "):
-        text = text.removeprefix(word)
+    text = re.sub(r"\A(?:\[libpq\][^:]*: )?(?:(?:ERROR|FATAL):\s+)?", "", str(error).strip())
     return text or type(error).__name__
