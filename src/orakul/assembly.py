@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from orakul import extensions
+from orakul.delivery.relays import Relays
 from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
 from orakul.events.installed import GROUP, installed_observers
 from orakul.exports.desk import ExportDesk, desk_of
@@ -115,6 +116,7 @@ class Assembly:
     runners: Mapping[str, Runner]
     exports: ExportDesk | None = None
     recorder: Recorder | None = None
+    relays: Relays | None = None
     _chores: "list[_Chore]" = field(default_factory=list)
     _migrated: threading.Event = field(default_factory=threading.Event)
 
@@ -137,6 +139,10 @@ class Assembly:
         # in the background.
         with contextlib.suppress(UnavailableError):
             upgrade()
+        if self.settings.events.broker is not None and self.settings.events.relay:
+            recorder = self.recorder
+            self.relays = Relays(self.settings, url, lambda events: recorder.record_together(*events))
+            self.relays.start()
         reaper = Reaper(self.journal, self.orders, lease_seconds=self.settings.lease_seconds)
         self._begin("keeping the tables up to date", upgrade, every=1.0)
         self._begin("looking for lost workers", reaper.sweep, every=min(5.0, self.settings.lease_seconds / 4))
@@ -156,6 +162,8 @@ class Assembly:
         """End the background work, ship what the spool still holds, and leave the database."""
         for chore in self._chores:
             chore.ask_to_stop()
+        if self.relays is not None:
+            self.relays.stop(5.0)
         for chore in self._chores:
             chore.join(3.0)  # one that waits for a database that is away ends with the process
         if self.exports is not None:
@@ -166,12 +174,13 @@ class Assembly:
         self.database.close()
 
     def notices(self) -> dict[str, str]:
-        """Return how it stands with the broker, where one is set: `ok`, or what it said last."""
+        """Return how it stands with the brokers, where they are set: `ok`, or what they said last."""
+        relay = {} if self.relays is None else {"relay": self.relays.trouble or "ok"}
         telling = next((chore for chore in self._chores if chore.what == _ORDERS), None)
         if telling is None:
-            return {}
+            return relay
         of_broker = isinstance(telling.failure, BrokerUnavailableError)  # a database that is away is told elsewhere
-        return {"broker": telling.trouble or "ok" if of_broker else "ok"}
+        return relay | {"broker": telling.trouble or "ok" if of_broker else "ok"}
 
     def _forget(self) -> None:
         from orakul.journals.postgres import PostgresRetention  # noqa: PLC0415 (a product)

@@ -11,6 +11,8 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | `orakul.inboxes` | a function `(url or engine) -> Inbox`, by the library of the connection that handlers get |
 | `orakul.outboxes` | a function `(connection, row)` that inserts into the outbox, by the library of the connection |
 | `orakul.sources` | a class that fulfils `exports.source.Source`, by the scheme of its URLs |
+| `orakul.outbox_stores` | a function `(url) -> OutboxStore`, what the relay reads, by the kind of database |
+| `orakul.publishers` | a function `(url, row)` that inserts into the outbox by itself, likewise |
 | `orakul.recorders` | a function `() -> Recorder`, for those below the floor where it is joined |
 | `orakul.notifiers` | a class that fulfils `reactions.notifier.Notifier`, by its kind |
 | `orakul.messengers` | a function `(name) -> (subject, text) sender, or None`: a notifier for those below its floor |

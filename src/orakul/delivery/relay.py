@@ -175,7 +175,20 @@ class Relay:
                 _log.info("The relay goes on")
                 self.counts.trouble = None
             if len(rows) < self._batch and not self._stopping.is_set():
-                await self._store.wait(self._poll)
+                await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait for a wake-up, the next look, or the end."""
+        waiting = asyncio.ensure_future(self._store.wait(self._poll))
+        ending = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+        finally:
+            for task in (waiting, ending):
+                task.cancel()
+            await asyncio.gather(waiting, ending, return_exceptions=True)
 
     def _claimed(self, held: int) -> None:
         if held > self.counts.parts:

@@ -1,0 +1,55 @@
+"""`orakul run`: one part of Orakul in a process of its own."""
+
+import logging
+import time
+
+import typer
+
+from orakul.cli.options import Data
+from orakul.errors import SettingsError
+from orakul.settings import load_settings
+
+__all__ = ["app"]
+
+log = logging.getLogger("orakul.relay")
+
+app = typer.Typer(help="One part of Orakul in a process of its own.", no_args_is_help=True)
+
+
+@app.callback()
+def run() -> None:
+    """One part of Orakul in a process of its own."""
+
+
+@app.command()
+def relay(data: Data = None) -> None:
+    """Carry domain events from the outbox to the broker, until SIGTERM or Ctrl-C.
+
+    Any number may run: one is at work on each part of the subjects, the others stand by and take over. What is away, a
+    database or the broker, is waited for.
+    """
+    from orakul.assembly import open_database
+    from orakul.cli.logs import set_up_logs
+    from orakul.cli.server import orderly_end
+    from orakul.delivery.relays import Relays
+    from orakul.journals.postgres import PostgresJournal
+    from orakul.settings import without_password
+    from orakul.tasks.recorder import Recorder
+
+    settings = load_settings({"data": data})
+    set_up_logs(settings.log_level)
+    if settings.events.broker is None:
+        raise SettingsError("which broker? Set ORAKUL_EVENTS_BROKER to amqp://host/ (or redis://…, kafka://…)")
+    with orderly_end(), open_database(settings) as database:
+        recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))
+        relays = Relays(settings, database.url, lambda events: recorder.record_together(*events))
+        outboxes = ", ".join(map(without_password, settings.events.outboxes)) or database.shown
+        log.info("relaying from %s to %s", outboxes, without_password(settings.events.broker))
+        relays.start()
+        try:
+            while relays.is_alive():
+                time.sleep(0.5)
+        finally:
+            relays.stop()
+            recorder.close(5.0)
+    log.info("ended")
