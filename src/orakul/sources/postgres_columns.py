@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresColumn", "array_of", "as_arrow", "as_csv", "copy_options", "field_of", "selecting", "text_columns"]
 
-_NUMERIC, _FLOATS, _BOOL, _JSON, _BYTEA = 1700, {700, 701}, 16, {114, 3802}, 17
+_NUMERIC, _FLOATS, _BOOL, _JSON, _INET = 1700, {700, 701}, 16, {114, 3802}, 869
 _TEXTS = {25, 1042, 1043, 19, 18}
 _ARROW = {16, 17, 20, 21, 23, 25, 26, 700, 701, 1042, 1043, 19, 1082, 1083, 1114, 1184}
 """What ADBC gives in a type of Arrow's own: numbers, texts, bytes, dates and times."""
@@ -101,6 +101,8 @@ def selecting(
 
 def as_arrow(name: str, column: PostgresColumn) -> str:
     """Return the column as ADBC is asked for it."""
+    if column.oid == _INET:  # ::text would add the mask that nobody wrote
+        return f"abbrev({name})"
     return f"{name}::text" if column.kind else name
 
 
@@ -110,7 +112,7 @@ def as_csv(name: str, column: PostgresColumn, decimal: str) -> str:
         return f"replace({name}::text, '.', '{decimal}')"
     if column.oid in _ARRAYS:
         return f"array_to_json({name})::text"
-    return f"{name}::text" if column.oid == _BOOL or column.kind is Kind.OTHER else name
+    return f"{name}::text" if column.oid == _BOOL else name
 
 
 def text_columns(chosen: list[PostgresColumn]) -> str:
