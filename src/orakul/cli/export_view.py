@@ -141,7 +141,7 @@ def print_table(result: "RunResult", plan: "Plan") -> None:
     if errors:
         print("\n" + "\n".join(f"✗ {error}" for error in errors))
     files = sum(script.files for group in result.groups for script in group.scripts)
-    where = f" in {plan.output.directory}" if files else ""
+    where = f" in {plan.output.directory.resolve()}" if files else ""
     print(
         f"\n{result.outcome}: {result.rows_exported:,} rows in {_count(files, 'file')} "
         f"({in_bytes(result.bytes_written)}), {_seconds(result.duration_ms)}{where}"

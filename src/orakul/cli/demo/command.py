@@ -78,6 +78,7 @@ class _Demo:
     def assemble(self) -> "Assembly":
         """Bring PostgreSQL and the broker up, and join the parts on them."""
         from orakul.assembly import assemble, open_database
+        from orakul.cli.demo.exporting import prepare
         from orakul.cli.demo.valkey import Valkey
         from orakul.journals.postgres import migrations
 
@@ -90,6 +91,8 @@ class _Demo:
         self.ends.callback(broker.child.stop, 5)
         self.ends.callback(broker.child.ask_to_stop)
         broker.start()
+        exports = msgspec.structs.replace(self.settings.exports, plans=(str(prepare(self.folder / "exports")),))
+        self.settings = msgspec.structs.replace(self.settings, exports=exports)
         celery = msgspec.structs.replace(self.settings.celery, broker=broker.url, keep_messages=True)
         self.settings = msgspec.structs.replace(self.settings, celery=celery)
         return assemble(self.settings, database)
@@ -104,6 +107,7 @@ class _Demo:
                 "ORAKUL_DATABASE_URL": assembly.database.url,
                 "ORAKUL_SECRET_KEY": assembly.secret,
                 "ORAKUL_CELERY_BROKER": self.settings.celery.broker or "",
+                "ORAKUL_EXPORTS_PLANS": ",".join(self.settings.exports.plans),
             }
         )
         worker = [sys.executable, "-m", "celery", "--app", "orakul.cli.demo.shop", "--quiet", "worker"]

@@ -17,6 +17,12 @@ from celery import chain, chord, group
 
 from orakul import as_user
 from orakul.cli.demo import shop
+from orakul.cli.demo.exporting import PLAN
+from orakul.events import current_user
+from orakul.exports.names import new_run_id
+from orakul.exports.order import ExportOrder
+from orakul.runners.celery.exports import CeleryCarrier
+from orakul.settings import load_settings
 
 _SHOPS = ["Almaty", "Berlin", "Chelyabinsk", "Dortmund", "Graz", "Kazan", "Lisbon", "Omsk", "Tbilisi", "Yerevan"]
 _TITLES = ["Solaris", "Roadside Picnic", "The Master and Margarita", "Dead Souls", "We", "Oblomov", "The Twelve Chairs"]
@@ -80,6 +86,13 @@ def _account() -> None:
     shop.create_account.delay(f"{chance.choice(_NAMES)}@example.com", password=f"{chance.getrandbits(64):x}")
 
 
+def _export() -> None:
+    """Order all groups of the bookshop's plan, as the page Exports does where there is a fleet."""
+    run_id = new_run_id()
+    order = ExportOrder(run_id=run_id, task_id=run_id, plan=PLAN, user_id=current_user())
+    CeleryCarrier(load_settings()).send(order)
+
+
 def _sweep() -> None:
     shop.sweep_baskets.delay()
 
@@ -94,6 +107,7 @@ _WORK: list[tuple[int, Callable[[], None]]] = [
     (3, _rates),
     (3, _reminder),
     (3, _account),
+    (1, _export),
     (2, _sweep),
 ]
 

@@ -103,7 +103,7 @@ def _carry_out(exporter: "Exporter", order: ExportOrder) -> dict[str, Any]:
 class CeleryCarrier:
     """Fulfils `exports.launcher.Carrier`."""
 
-    def __init__(self, settings: Settings, fleet: Fleet) -> None:
+    def __init__(self, settings: Settings, fleet: Fleet | None = None) -> None:
         self.queue = settings.exports.queue
         self._broker = Broker(settings.celery.broker or "")
         self._fleet = fleet
@@ -111,6 +111,8 @@ class CeleryCarrier:
 
     def takes(self) -> bool:
         """Say whether an instrumented worker that lives takes from the queue."""
+        if self._fleet is None:
+            return False
         try:
             return any(map(self._takes, self._fleet.workers()))
         except UnavailableError:
