@@ -51,7 +51,7 @@ def _put_in_environment(tree: Node, complaints: Complaints) -> None:
         lacking = [found[1] for found in _VARIABLE.finditer(node.value) if found[1] not in os.environ and not found[2]]
         for name in lacking:
             complaints.add(node, f"{way[-1]} needs the environment variable {name}, and it is not set")
-        node.value = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[2] or ""), node.value)
+        node.value = node.text = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[2] or ""), node.value)
 
 
 def _put_in_sql(tree: Node, folder: Path, complaints: Complaints) -> None:
@@ -69,7 +69,7 @@ def _put_in_sql(tree: Node, folder: Path, complaints: Complaints) -> None:
         except (OSError, UnicodeDecodeError) as error:
             complaints.add(named, f"sql_file {named.value} cannot be read: {getattr(error, 'strerror', None) or error}")
             text = "-"
-        variant.value["sql"] = Node(text, named.line)
+        variant.value["sql"] = Node(text, named.line, text)
 
 
 def _variants(tree: Node) -> list[Node]:

@@ -25,6 +25,8 @@ class Node(msgspec.Struct, eq=False):
 
     value: Any
     line: int
+    text: str | None = None
+    """How a plain value is written: what a text means by `off`, `007` or `2025-12-01`."""
 
     def at(self, *way: str | int) -> "Node":
         """Return the node below, or the nearest above where there is none."""
@@ -66,8 +68,9 @@ def parse(path: Path) -> Node:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PlanError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise PlanError(f"{path} is empty")
@@ -79,7 +82,8 @@ def parse(path: Path) -> Node:
     except (yaml.YAMLError, ValueError) as error:
         raise PlanError(f"{path}: not readable as YAML: {error}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 class _Reader:
@@ -105,7 +109,7 @@ class _Reader:
             return Node(found, line)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.read(each, above) for each in node.value], line)
-        return Node(self._loader.construct_object(node, deep=True), line)
+        return Node(self._loader.construct_object(node, deep=True), line, str(node.value))
 
     def _no_twins(self, node: yaml.MappingNode) -> None:
         names: set[str] = set()
@@ -130,7 +134,7 @@ def fill(kind: Any, node: Node, complaints: Complaints, name: str = "the plan") 
     if inner and node.value is not None:
         return fill(inner[0], node, complaints, name)
     try:
-        return msgspec.convert(_usual(kind, plain(node)), kind, dec_hook=_path)
+        return msgspec.convert(_usual(kind, node), kind, dec_hook=_path)
     except (msgspec.ValidationError, ValueError) as error:
         complaints.add(node, f"{name} cannot be {_shown(node)}: {_reason(kind, node.value, error)}")
         return None
@@ -167,10 +171,12 @@ def plain(node: Node) -> Any:
     return node.value
 
 
-def _usual(kind: Any, value: Any) -> Any:
-    """Take what people write for what they mean: `id: 7` for a text, `100 MB` for a number."""
-    if kind is str and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+def _usual(kind: Any, node: Node) -> Any:
+    """Take what people write for what they mean: `id: 007` for a text, `100 MB` for a number."""
+    value = plain(node)
+    flat = list(_flat(kind))
+    if str in flat and int not in flat and value is not None and node.text is not None:
+        return node.text
     wants_number = any(get_origin(each) is not Literal and int in (each, *get_args(each)) for each in _flat(kind))
     if wants_number and isinstance(value, str):
         found = re.fullmatch(r"\s*([\d_]+(?:\.\d+)?)\s*([kKmMgG]?)(i?)[bB]?\s*", value)

@@ -131,8 +131,8 @@ class CsvSource(Protocol):
 
 def source_name(url: str) -> str:
     """Return the name of the source that reads such URLs. Raises PlanError where nobody does."""
-    scheme, colon, _ = url.partition(":")
-    if not colon or "/" not in url:
+    scheme, colon, _ = url.partition("://")
+    if not colon:
         raise PlanError("the database is given by a URL such as postgresql://user@host/name or sqlite:///file.db")
     known = extensions.names("orakul.sources")
     dialect = scheme.partition("+")[0]
