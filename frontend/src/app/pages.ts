@@ -43,8 +43,10 @@ export const PAGES: readonly PageEntry[] = [
   { path: "charts", title: msg`Charts`, icon: "chart", key: "c", who: "all", component: lazy(() => import("#/charts/ChartsPage")) },
   { path: "errors", title: msg`Errors`, icon: "errors", key: "e", who: "all", component: lazy(() => import("#/errors/ErrorsPage")) },
   { path: "fleet", title: msg`Queues and workers`, icon: "queues", key: "q", who: "staff", component: lazy(() => import("#/fleet/FleetPage")) },
+  { path: "events", title: msg`Events`, icon: "events", key: "v", who: "staff", component: lazy(() => import("#/events/EventsPage")) },
   { path: "insights", title: msg`Insights`, icon: "insights", key: "i", who: "all", component: lazy(() => import("#/insights/InsightsPage")) },
   { path: "audit", title: msg`Audit`, icon: "audit", key: "a", who: "staff", component: lazy(() => import("#/audit/AuditPage")) },
+  { path: "exports", title: msg`Exports`, icon: "download", key: "x", who: "all", component: lazy(() => import("#/exports/ExportsPage")) },
 ];
 
 export const maySee = (entry: PageEntry, me: Me): boolean =>
