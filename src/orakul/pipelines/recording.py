@@ -23,28 +23,27 @@ def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str |
     common: dict[str, Any] = {"kind": KIND, "attempt": 1, "name": run.pipeline_name}
     began, ended = _times(run)
     started = common | {"arguments": {"args": [], "kwargs": {"result_name": run.result_name}}}
-    events = [Event(event_type="task.in_progress", event_id=start_id, timestamp=began, task_id=task_id, data=started)]
+    events = [_event("task.in_progress", start_id, began, task_id, started)]
     if run.ended:
         data = common | {"outcome": run.status, "result": _result(run, broken)}
         if run.verdict != "success":
             data["error"] = {"type": "PipelineFailed" if run.verdict == "failed" else "PipelineEndedWithErrors"}
             data["error"]["message"] = run.error or f"The pipeline ended with the status {run.status!r}."
         kind = "task.completed" if run.verdict == "success" else "task.failed"
-        events.append(Event(event_type=kind, event_id=end_id, timestamp=ended, task_id=task_id, data=data))
+        events.append(_event(kind, end_id, ended, task_id, data))
     events.extend(broken_event(run, each, task_id=task_id, moment=ended) for each in broken)
-    return [_from_tdtp(event) for event in events]
+    return events
 
 
 def broken_event(run: PipelineRun, broken: Broken, *, task_id: str, moment: datetime) -> Event:
     """Return the event of a rule that a run broke, or that is broken as no run came after this one."""
     told = f"{task_id} {broken.rule} {broken.kind}".encode()
-    return Event(
-        event_type="pipeline.rule_broken",
-        event_id=str(UUID(bytes=blake2b(told, digest_size=16).digest(), version=5)),
-        timestamp=moment,
-        task_id=task_id,
-        source=SOURCE,
-        data={
+    return _event(
+        "pipeline.rule_broken",
+        str(UUID(bytes=blake2b(told, digest_size=16).digest(), version=5)),
+        moment,
+        task_id,
+        {
             "pipeline_name": run.pipeline_name,
             "result_name": run.result_name,
             "rule": broken.rule,
@@ -56,19 +55,20 @@ def broken_event(run: PipelineRun, broken: Broken, *, task_id: str, moment: date
     )
 
 
-def _from_tdtp(event: Event) -> Event:
-    return event if event.source else Event(**{**_fields(event), "source": SOURCE})
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in event.__struct_fields__}
+def _event(kind: str, event_id: str, moment: datetime, task_id: str, data: dict[str, Any]) -> Event:
+    return Event(event_type=kind, event_id=event_id, timestamp=moment, task_id=task_id, data=data, source=SOURCE)
 
 
 def _times(run: PipelineRun) -> tuple[datetime, datetime]:
     """Return when it began and ended; what was not said is the present moment."""
     now = utc_now()
     ended = run.finished_at or now
-    began = run.started_at or (ended - timedelta(milliseconds=run.duration_ms or 0))
+    began = run.started_at
+    if began is None:
+        try:
+            began = ended - timedelta(milliseconds=run.duration_ms or 0)
+        except OverflowError:  # ended in the first years of the calendar
+            began = ended
     return began, max(ended, began)
 
 

@@ -20,10 +20,10 @@ import msgspec
 
 from orakul.errors import SettingsError
 from orakul.pipelines.message import PipelineRun
-from orakul.pipelines.rhythm import Usual
+from orakul.pipelines.rhythm import History, Usual
 from orakul.pipelines.words import rows_lost
 
-__all__ = ["DEFAULT", "Broken", "Rule", "RuleKind", "broken_by", "late", "read_rules"]
+__all__ = ["DEFAULT", "Broken", "Rule", "RuleKind", "broken_by", "late", "read_rules", "rules_for"]
 
 RuleKind = Literal["rows_lost", "share_lost", "fewer_rows", "late"]
 _THRESHOLDS: dict[str, float] = {"rows_lost": 0.0, "share_lost": 0.01, "fewer_rows": 0.5, "late": 2.0}
@@ -86,33 +86,34 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}"
 
 
-def _holding(rules: Sequence[Rule], run: PipelineRun) -> list[Rule]:
-    latest = {rule.kind: rule for rule in rules if rule.fits(run)}
+def rules_for(run: PipelineRun, rules: Sequence[Rule]) -> list[Rule]:
+    """Return the rules that hold for this pipeline: of each kind the latest that fits, unless it is switched off."""
+    latest = {rule.kind: rule for rule in rules if rule.pipeline == "*" or rule.fits(run)}
     return [rule for rule in latest.values() if rule.enabled]
 
 
-def broken_by(run: PipelineRun, rules: Sequence[Rule], usual: Usual) -> list[Broken]:
-    """Return the rules that the run breaks, in the light of what is usual for it."""
+def broken_by(run: PipelineRun, rules: Sequence[Rule], history: History) -> list[Broken]:
+    """Return which of the rules that hold for it the run breaks, in the light of the runs before it."""
     if not run.ended or run.verdict == "failed":
         return []
-    found = (_broken(rule, run, usual) for rule in _holding(rules, run))
-    return [broken for broken in found if broken is not None]
+    return [broken for rule in rules if (broken := _broken(rule, run, history)) is not None]
 
 
-def _broken(rule: Rule, run: PipelineRun, usual: Usual) -> Broken | None:
+def _broken(rule: Rule, run: PipelineRun, history: History) -> Broken | None:
     lost, loaded = run.lost, run.rows_loaded
     if rule.kind == "rows_lost" and lost is not None and abs(lost) > rule.threshold:
         return _told(rule, lost, rows_lost(lost))
     if rule.kind == "share_lost" and lost is not None and loaded and lost / loaded > rule.threshold:
         return _told(rule, lost / loaded, f"потеряно {lost / loaded:.1%} строк (допустимо {rule.threshold:.1%})")
-    if rule.kind == "fewer_rows" and loaded is not None and usual.rows and loaded < usual.rows * rule.threshold:
-        return _told(rule, loaded, f"загружено строк: {loaded}, обычно около {usual.rows:.0f}")
+    usual = history.usual().rows if rule.kind == "fewer_rows" and loaded is not None else None
+    if usual and loaded is not None and loaded < usual * rule.threshold:
+        return _told(rule, loaded, f"загружено строк: {loaded}, обычно около {usual:.0f}")
     return None
 
 
-def late(run: PipelineRun, rules: Sequence[Rule], usual: Usual, silent_seconds: float) -> Broken | None:
-    """Return the broken rule where nothing has followed this run for longer than usual."""
-    for rule in _holding(rules, run):
+def late(rules: Sequence[Rule], usual: Usual, silent_seconds: float) -> Broken | None:
+    """Return which of the rules that hold for a pipeline is broken by so long a silence."""
+    for rule in rules:
         if rule.kind == "late" and usual.seconds and silent_seconds > usual.seconds * rule.threshold:
             text = f"опаздывает: тишина {_span(silent_seconds)}, обычно запуск раз в {_span(usual.seconds)}"
             return _told(rule, silent_seconds, text)

@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import islice
 from typing import Protocol
 
 from orakul.errors import InvalidEventError, UnavailableError
@@ -21,7 +22,7 @@ from orakul.pipelines.channel import Channel
 from orakul.pipelines.message import STATE, PipelineRun, read_message
 from orakul.pipelines.recording import broken_event, events_of
 from orakul.pipelines.rhythm import History
-from orakul.pipelines.rules import DEFAULT, Broken, Rule, broken_by, late
+from orakul.pipelines.rules import DEFAULT, Broken, Rule, broken_by, late, rules_for
 
 __all__ = ["PipelineWatcher", "Tell"]
 
@@ -31,8 +32,15 @@ _LISTEN_SECONDS = 0.5
 _LATE_SECONDS = 30.0
 _REMEMBERED = 50_000
 _SHOWN = 200
+_PORTION = 500
 _PRINTS = 8
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
+
+
+class Record(Protocol):
+    """Takes events that happened together, as `Recorder.record_together` does."""
+
+    def __call__(self, *events: Event) -> None: ...
 
 
 class Tell(Protocol):
@@ -54,13 +62,14 @@ class Tell(Protocol):
 class _Memory:
     """What is known of one result: prints of what was said last, and its last runs."""
 
-    __slots__ = ("history", "last", "late", "open", "prints")
+    __slots__ = ("history", "last", "late", "open", "prints", "rules")
 
     def __init__(self, history: History) -> None:
         self.history = history
         self.prints: deque[bytes] = deque(maxlen=_PRINTS)
         self.last: PipelineRun | None = None
         self.late = False
+        self.rules: tuple[str, list[Rule]] = ("", [])
         self.open: dict[tuple[str, datetime | None], str] = {}
 
 
@@ -71,7 +80,7 @@ class PipelineWatcher:
         self,
         channel: Channel,
         *,
-        record: Callable[[Event], None] = lambda _event: None,
+        record: Record = lambda *_events: None,
         tell: Tell | None = None,
         rules: Sequence[Rule] = DEFAULT,
         known: Callable[[str], Iterable[tuple[datetime, int | None]]] = lambda _name: (),
@@ -105,8 +114,7 @@ class PipelineWatcher:
                 pause = 0.0
                 self._look_now.set()
                 while not self._stop.is_set():
-                    for name, raw in self._channel.heard(_LISTEN_SECONDS):
-                        self.take(name, raw)
+                    self.take(self._channel.heard(_LISTEN_SECONDS))
             except UnavailableError as error:
                 pause = min(max(_SHORTEST_PAUSE, pause * 2), _LONGEST_PAUSE)
                 if self._tell is not None:
@@ -115,26 +123,32 @@ class PipelineWatcher:
         looker.join(5.0)
         self._channel.close()
 
-    def take(self, channel: str, raw: bytes) -> None:
-        """Take one message in, unless it was taken before."""
+    def take(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Take messages in, except those that were taken before."""
+        events: list[Event] = []
+        for channel, raw in messages:
+            events += self._taken(channel, raw)
+        if events:
+            self._record(*events)
+
+    def _taken(self, channel: str, raw: bytes) -> list[Event]:
         mark = blake2b(raw, digest_size=16).digest()
         try:
             run = read_message(raw, channel)
         except InvalidEventError as error:
             self._take_unreadable(channel, raw, mark, str(error))
-            return
+            return []
         with self._lock:
             memory = self._memory(run.result_name)
             if mark in memory.prints:
-                return
+                return []
             memory.prints.append(mark)
             broken = self._note(memory, run)
             task_id = self._task_of(memory, run)
             self.heard += 1
-        for event in events_of(run, broken, task_id=task_id):
-            self._record(event)
         if self._tell is not None:
             self._tell.run(run, broken)
+        return events_of(run, broken, task_id=task_id)
 
     def _memory(self, name: str) -> _Memory:
         memory = self._memories.get(name)
@@ -147,7 +161,9 @@ class PipelineWatcher:
         return memory
 
     def _note(self, memory: _Memory, run: PipelineRun) -> list[Broken]:
-        broken = broken_by(run, self._rules, memory.history.usual())
+        if memory.rules[0] != run.pipeline_name:
+            memory.rules = run.pipeline_name, rules_for(run, self._rules)
+        broken = broken_by(run, memory.rules[1], memory.history)
         if run.ended:
             memory.history.add(run.finished_at or datetime.now(UTC), run.rows_loaded)
             memory.last, memory.late = run, False
@@ -186,8 +202,9 @@ class PipelineWatcher:
             if self._stop.is_set():
                 return
             try:
-                for key, raw in self._channel.states():
-                    self.take(key, raw)
+                states = self._channel.states()
+                while portion := list(islice(states, _PORTION)):
+                    self.take(portion)
             except UnavailableError as error:
                 _log.debug("the states of pipelines cannot be read now: %s", error)  # the listener says so
             if time.monotonic() >= next_late:
@@ -202,7 +219,7 @@ class PipelineWatcher:
                 run, ended = memory.last, memory.history.last
                 if run is None or ended is None or memory.late:
                     continue
-                broken = late(run, self._rules, memory.history.usual(), (now - ended).total_seconds())
+                broken = late(memory.rules[1], memory.history.usual(), (now - ended).total_seconds())
                 if broken is not None:
                     memory.late = True
                     found.append((run, broken))

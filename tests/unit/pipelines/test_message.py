@@ -12,7 +12,7 @@ from orakul.errors import InvalidEventError, SettingsError
 from orakul.pipelines.message import read_message
 from orakul.pipelines.recording import events_of
 from orakul.pipelines.rhythm import History, Usual
-from orakul.pipelines.rules import DEFAULT, broken_by, late, read_rules
+from orakul.pipelines.rules import DEFAULT, broken_by, late, read_rules, rules_for
 from orakul.pipelines.words import lines_of
 from orakul.tasks.projection import project
 from orakul.tasks.status import Status
@@ -30,6 +30,10 @@ MESSAGE = {
 }
 
 
+MOMENT = datetime(2025, 11, 1, tzinfo=UTC)
+LOADED = {rows: History([(MOMENT, rows)] * 3) for rows in (10, 15000, 50000)}
+
+
 def told(**changes: Any) -> bytes:
     form = {name: value for name, value in (MESSAGE | changes).items() if value is not ...}
     return json.dumps(form, ensure_ascii=False).encode()
@@ -37,7 +41,7 @@ def told(**changes: Any) -> bytes:
 
 def shown(raw: bytes) -> list[str]:
     run = read_message(raw, CHANNEL)
-    return [line for _, line in lines_of(run, broken_by(run, DEFAULT, Usual()))]
+    return [line for _, line in lines_of(run, broken_by(run, DEFAULT, History()))]
 
 
 def test_a_success_reads_as_in_the_document() -> None:
@@ -129,7 +133,7 @@ values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*MESSAGE, "error", "extra"]), values))
 def test_no_object_is_a_crash(form: dict[str, Any]) -> None:
     run = read_message(json.dumps(form, allow_nan=False, default=str) if _finite(form) else b"{}", CHANNEL)
-    broken = broken_by(run, DEFAULT, Usual(rows=10.0))
+    broken = broken_by(run, DEFAULT, LOADED[10])
     assert lines_of(run, broken)
     assert project(events_of(run, broken)) is not None
 
@@ -165,15 +169,15 @@ def test_a_run_is_a_task_with_rows_and_duration() -> None:
 def test_rules_have_names_thresholds_and_patterns() -> None:
     run = read_message(told(), CHANNEL)
     rules = read_rules([{"kind": "rows_lost"}, {"kind": "rows_lost", "pipeline": "erp_*", "threshold": 5}])
-    assert broken_by(run, rules, Usual()) == []
+    assert broken_by(run, rules_for(run, rules), History()) == []
     share = read_rules([{"kind": "share_lost", "threshold": 0.0001, "name": "leaky"}])
-    assert [broken.rule for broken in broken_by(run, share, Usual())] == ["leaky"]
+    assert [broken.rule for broken in broken_by(run, share, History())] == ["leaky"]
     fewer = read_rules([{"kind": "fewer_rows"}])
-    assert broken_by(run, fewer, Usual(rows=15000)) == []
-    assert broken_by(run, fewer, Usual(rows=50000))[0].kind == "fewer_rows"
+    assert broken_by(run, fewer, LOADED[15000]) == []
+    assert broken_by(run, fewer, LOADED[50000])[0].kind == "fewer_rows"
     silent = read_rules([{"kind": "late", "threshold": 2}])
-    assert late(run, silent, Usual(seconds=3600), 7000) is None
-    assert late(run, silent, Usual(seconds=3600), 7300) is not None
+    assert late(silent, Usual(seconds=3600), 7000) is None
+    assert late(silent, Usual(seconds=3600), 7300) is not None
 
 
 @pytest.mark.parametrize(
