@@ -38,7 +38,8 @@ class Exporter:
     """Runs orders, each in the thread that calls; safe to call from several.
 
     `record` takes the events of tasks (`Recorder.record`), None where nothing is recorded. `observers` are told beside
-    those that the settings name and that are installed.
+    those that the settings name and that are installed. The process is in the fleet while it exports, or, where it
+    `stays`, until `close`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Exporter:
         observers: Iterable[Any] = (),
         sealer: Sealer | None = None,
         orders: Callable[[], StandingOrders | None] | None = None,
+        stays: bool = False,
     ) -> None:
         self.settings = settings
         self.library = PlanLibrary(settings.plans)
@@ -58,6 +60,8 @@ class Exporter:
         self._observers = list(observers)
         self._sealer = sealer
         self._orders = orders
+        self._stays = stays
+        self._busy = 0
         self._presence: Presence | None = None
         self._stops: dict[str, Stops] = {}
         self._lock = threading.Lock()
@@ -67,6 +71,18 @@ class Exporter:
 
         Raises PlanError where there is no such plan, group or script, and what strict observers raised.
         """
+        with self._lock:
+            self._busy += 1
+        try:
+            return self._run(order, plan, cancelled)
+        finally:
+            with self._lock:
+                self._busy -= 1
+                idle = not self._busy and not self._stays
+            if idle:
+                self.close()
+
+    def _run(self, order: ExportOrder, plan: Plan | None, cancelled: Any) -> RunResult:
         tasks = self._tasks(order)
         if tasks is not None:
             if plan is not None:
@@ -107,7 +123,7 @@ class Exporter:
     def close(self) -> None:
         """Say good-bye, when nothing runs any more."""
         with self._lock:
-            if self._presence is not None:
+            if self._presence is not None and not self._busy:
                 self._presence.close()
                 self._presence = None
 

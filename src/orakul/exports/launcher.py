@@ -70,7 +70,12 @@ class Launcher:
                     self._recorder = extensions.load("orakul.recorders", "default")(self.settings)
                     self._record = self._recorder.record
                 self._exporter = Exporter(
-                    self.settings.exports, self.settings.data, self._record, sealer=self.sealer, orders=self._orders
+                    self.settings.exports,
+                    self.settings.data,
+                    self._record,
+                    sealer=self.sealer,
+                    orders=self._orders,
+                    stays=True,
                 )
             return self._exporter
 
