@@ -162,7 +162,7 @@ def open_page(browser: Browser, url: str) -> Page:
     """Sign in, and return the page with its list drawn and the meter running."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US").new_page()
     page.goto(url)
-    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.locator("[data-task]").first.wait_for()

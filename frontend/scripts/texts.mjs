@@ -16,7 +16,7 @@ languages.forEach((language, at) => {
   for (const [, id, text] of entries) {
     if (id === "") continue;
     if (text === "") problems.push(`${language}: no words for ${JSON.stringify(id)}`);
-    const holes = (words) => [...new Set([...words.matchAll(/\{(\w+)/g)].map(([, name]) => name))].sort();
+    const holes = (words) => [...new Set([...words.matchAll(/(?<!(?:zero|one|two|few|many|other) )\{(\w+)/g)].map(([, name]) => name))].sort();
     const wanted = holes(id).filter((name) => id.includes(`{${name}}`) || id.includes(`{${name},`));
     const given = new Set(holes(text));
     for (const name of wanted) if (!given.has(name)) problems.push(`${language}: {${name}} is missing in ${JSON.stringify(text)}`);

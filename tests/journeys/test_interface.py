@@ -91,7 +91,7 @@ def test_log_is_live(bureau: Stack, page: Page) -> None:
     (task_id,) = bureau.publish("bureau", "result = [bureau.talk.delay(60, 0.05).id]")
     bureau.sign_in(page, "admin", f"/?task={task_id}")
     log = page.get_by_role("log")
-    expect(log.get_by_text(re.compile(r"^line \d of 60$")).first).to_be_visible(timeout=15_000)
+    expect(log.get_by_text(re.compile(r"^line \d+ of 60$")).first).to_be_visible(timeout=15_000)
     expect(log.get_by_text("line 60 of 60")).to_be_visible(timeout=20_000)
     expect(log.locator('[data-level="WARNING"]').last).to_contain_text("WARNING")
     log.evaluate("log => log.scrollTo(0, 0)")
@@ -181,7 +181,7 @@ def test_view_is_in_the_address(bureau: Stack, page: Page) -> None:
 
     page.context.clear_cookies()
     page.reload()
-    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("wrong")

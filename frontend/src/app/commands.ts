@@ -1,6 +1,6 @@
 import { useLingui } from "@lingui/react/macro";
 
-import { confirm } from "#/pieces/confirm";
+import { confirmWhy } from "#/pieces/confirm";
 import { say } from "#/pieces/toasts";
 import { api } from "#/services/api";
 import { ApiError } from "#/services/http";
@@ -16,11 +16,11 @@ export function useCommands() {
   const { t } = useLingui();
   const explain = useExplain();
 
-  const give = async (task: Task, command: "retry" | "cancel"): Promise<void> => {
+  const give = async (task: Task, command: "retry" | "cancel", reason: string): Promise<void> => {
     room.setCommand(task.task_id, command);
     const timer = setTimeout(() => room.setCommand(task.task_id, null), FORGET_MS);
     try {
-      const done = await (command === "retry" ? api.retry(task.task_id) : api.cancel(task.task_id));
+      const done = await (command === "retry" ? api.retry(task.task_id, reason) : api.cancel(task.task_id, reason));
       room.rows.put([done]);
       if (!done.delivered) say("good", t`The order is kept, and not delivered yet`, done.note ?? "");
     } catch (error) {
@@ -31,10 +31,10 @@ export function useCommands() {
     void queries.invalidateQueries({ queryKey: ["task", task.task_id] });
   };
 
-  const order = async (queue: string | null, what: "pause" | "resume"): Promise<void> => {
+  const order = async (queue: string | null, what: "pause" | "resume", reason = ""): Promise<void> => {
     const named = queue ?? t`all queues`;
     try {
-      const done = await (what === "pause" ? api.pause(queue) : api.resume(queue));
+      const done = await (what === "pause" ? api.pause(queue, reason) : api.resume(queue, reason));
       say("good", what === "pause" ? t`Paused: ${named}` : t`Resumed: ${named}`, done.note ?? "");
       room.feed.setSummary(await api.summary());
     } catch (error) {
@@ -46,16 +46,16 @@ export function useCommands() {
   return {
     retry: async (task: Task): Promise<void> => {
       const next = task.attempt + 1;
-      const yes = await confirm({
+      const yes = await confirmWhy({
         title: t`Retry this task?`,
         text: t`${short(task)} will run again with its original arguments, as attempt ${next}.`,
         action: t`Retry`,
         danger: false,
       });
-      if (yes) await give(task, "retry");
+      if (yes) await give(task, "retry", yes.reason);
     },
     cancel: async (task: Task): Promise<void> => {
-      const yes = await confirm({
+      const yes = await confirmWhy({
         title: t`Cancel this task?`,
         text:
           task.status === "pending"
@@ -64,16 +64,16 @@ export function useCommands() {
         action: t`Cancel the task`,
         danger: true,
       });
-      if (yes) await give(task, "cancel");
+      if (yes) await give(task, "cancel", yes.reason);
     },
     pause: async (queue: string | null): Promise<void> => {
-      const yes = await confirm({
+      const yes = await confirmWhy({
         title: queue === null ? t`Pause all queues?` : t`Pause the queue “${queue}”?`,
         text: t`What runs now is finished; what waits stays waiting until the queue is resumed.`,
         action: queue === null ? t`Pause all queues` : t`Pause the queue`,
         danger: queue === null,
       });
-      if (yes) await order(queue, "pause");
+      if (yes) await order(queue, "pause", yes.reason);
     },
     resume: (queue: string | null): Promise<void> => order(queue, "resume"),
   };

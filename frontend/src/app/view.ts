@@ -104,6 +104,11 @@ export function changeView(change: Partial<View>, how: "push" | "replace" = "pus
   goTo(hrefTo("", after), how);
 }
 
+/** Show another view as a whole, as a step to come back from. */
+export function showView(view: View): void {
+  goTo(hrefTo("", formatView(view)));
+}
+
 export const useView = (): View => useSyncExternalStore(onPlace, read);
 export const currentView = (): View => read();
 

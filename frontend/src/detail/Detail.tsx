@@ -1,6 +1,6 @@
 import { useLingui } from "@lingui/react/macro";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useRef } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
 
 import { useCommands, useExplain } from "#/app/commands";
@@ -21,16 +21,34 @@ import { Log } from "./Log";
 import { Result } from "./Result";
 import { Tree } from "./Tree";
 
+const EditedRun = lazy(() => import("./EditedRun"));
+const Job = lazy(() => import("./Job"));
+
 const AGAIN_MS = 150; // changes that come together are read together
+const Files = lazy(() => import("#/exports/Files"));
+const EXPORT_KINDS: readonly string[] = ["export", "export_group", "export_script"];
+
 const OPEN: readonly string[] = ["pending", "in_progress"];
+/** Kinds whose work cannot be run again from arguments: commands, and what watches the work of others. */
+const NOT_EDITED: readonly string[] = ["bulk", "export", "export_group", "export_script", "operation", "pipeline", "reaction", "delivery"];
+
+/** Where the task stands in the list that it was opened from, and how to go on from there. */
+export interface Place {
+  at: number;
+  count: number;
+  more: boolean;
+  onStep: (by: 1 | -1) => void;
+}
 
 interface Props {
   taskId: string;
   onClose: () => void;
+  /** Null where the list that is beside it does not have it. */
+  place: Place | null;
 }
 
 /** One task, whole and live. */
-export default function Detail({ taskId, onClose }: Props) {
+export default function Detail({ taskId, onClose, place }: Props) {
   const { t } = useLingui();
   const explain = useExplain();
   const { rows } = useRoom();
@@ -46,7 +64,7 @@ export default function Detail({ taskId, onClose }: Props) {
   const whole = detail.data;
   return (
     <section className="detail" aria-label={t`Task`}>
-      <Head taskId={taskId} task={task} whole={whole} onClose={onClose} />
+      <Head taskId={taskId} task={task} whole={whole} onClose={onClose} place={place} />
       {!whole && detail.error && (
         <div className="grid-note" role="alert">
           <strong>{missing ? t`There is no such task, or it is not yours` : t`The task could not be read`}</strong>
@@ -56,16 +74,30 @@ export default function Detail({ taskId, onClose }: Props) {
       )}
       {whole && task && (
         <div className="detail-body">
+          {task.kind === "bulk" && (
+            <Section title={t`Commands`}>
+              <Suspense fallback={<p className="note">{t`Loading…`}</p>}>
+                <Job jobId={taskId} />
+              </Suspense>
+            </Section>
+          )}
+          {EXPORT_KINDS.includes(task.kind) && (
+            <Section title={t`Files`}>
+              <Suspense fallback={<p className="note">{t`Loading…`}</p>}>
+                <Files taskId={taskId} />
+              </Suspense>
+            </Section>
+          )}
           {task.status === "failed" && whole.error && <Failure error={whole.error} />}
-          {task.status === "completed" && <Section title={t`Result`}><Result result={whole.result} /></Section>}
+          {task.status === "completed" && task.kind !== "bulk" && <Section title={t`Result`}><Result result={whole.result} /></Section>}
           <Section title={t`History`}>
             {history.data ? <History changes={history.data.items} /> : <p className="note">{t`Loading…`}</p>}
           </Section>
-          <Section title={t`Log`}><Log key={taskId} taskId={taskId} running={OPEN.includes(task.status)} /></Section>
+          <Section title={t`Log`}><Log key={taskId} taskId={taskId} name={task.name} running={OPEN.includes(task.status)} /></Section>
           <Section title={t`Arguments`}>
             {whole.arguments === null ? <p className="note">{t`Not recorded`}</p> : <JsonView value={whole.arguments} label={t`Arguments`} />}
           </Section>
-          {task.status !== "completed" && whole.result !== null && <Section title={t`Result`}><Result result={whole.result} /></Section>}
+          {task.status !== "completed" && task.kind !== "bulk" && whole.result !== null && <Section title={t`Result`}><Result result={whole.result} /></Section>}
           <Section title={t`Tree`}><Tree task={whole} /></Section>
           <Section title={t`Facts`}><Facts task={task} traceUrl={whole.trace_url} /></Section>
         </div>
@@ -110,14 +142,17 @@ interface HeadProps {
   task: Task | undefined;
   whole: TaskDetail | undefined;
   onClose: () => void;
+  place: Place | null;
 }
 
-function Head({ taskId, task, whole, onClose }: HeadProps) {
+function Head({ taskId, task, whole, onClose, place }: HeadProps) {
   const { t } = useLingui();
   const { me } = useRoom();
   const command = useCommandOf(taskId);
   const { retry, cancel } = useCommands();
   const heading = useRef<HTMLHeadingElement>(null);
+  const [editing, setEditing] = useState(false);
+  const mayEdit = task !== undefined && !OPEN.includes(task.status) && !NOT_EDITED.includes(task.kind);
   const name = task ? visible(task.name.slice(0, 1000)) : "";
   const fresh = whole !== undefined && task?.status === whole.status && task.attempt === whole.attempt;
   return (
@@ -127,6 +162,10 @@ function Head({ taskId, task, whole, onClose }: HeadProps) {
           <Icon name="left" />
         </button>
         <h2 ref={heading} className="detail-name" tabIndex={-1}>{name || (task ? t`(no name)` : "\u00a0")}</h2>
+        {place && <Steps place={place} />}
+        <button type="button" className="button-icon only-wide" aria-label={t`Print`} title={t`Print`} onClick={() => print()}>
+          <Icon name="print" />
+        </button>
         <button type="button" className="button-icon detail-close" aria-label={t`Close`} title={`${t`Close`} (Esc)`} onClick={onClose}>
           <Icon name="close" />
         </button>
@@ -152,6 +191,12 @@ function Head({ taskId, task, whole, onClose }: HeadProps) {
                 busy={command !== null}
                 onGive={() => void retry(task)}
               />
+              {mayEdit && (
+                <button type="button" className="button" title={`${t`Edit and run`} (e)`} data-edit onClick={() => setEditing(true)}>
+                  <Icon name="edit" />
+                  {t`Edit and run`}
+                </button>
+              )}
               <Command
                 name={t`Cancel`}
                 icon="stop"
@@ -165,7 +210,30 @@ function Head({ taskId, task, whole, onClose }: HeadProps) {
         </div>
       )}
       <CommandReason whole={fresh ? whole : undefined} task={task} />
+      {editing && task && (
+        <Suspense fallback={null}>
+          <EditedRun task={task} onClose={() => setEditing(false)} />
+        </Suspense>
+      )}
     </header>
+  );
+}
+
+/** Back and forth in the list that the task was opened from. */
+function Steps({ place: { at, count, more, onStep } }: { place: Place }) {
+  const { t, i18n } = useLingui();
+  const here = i18n.number(at + 1);
+  const all = `${i18n.number(count)}${more ? "+" : ""}`;
+  return (
+    <div className="steps" role="group" aria-label={t`In the list`}>
+      <button type="button" className="button-icon" disabled={at === 0} aria-label={t`Previous task`} title={`${t`Previous task`} (k)`} onClick={() => onStep(-1)}>
+        <Icon name="up" />
+      </button>
+      <span className="steps-at">{t`${here} of ${all}`}</span>
+      <button type="button" className="button-icon" disabled={at === count - 1} aria-label={t`Next task`} title={`${t`Next task`} (j)`} onClick={() => onStep(1)}>
+        <Icon name="down" />
+      </button>
+    </div>
   );
 }
 

@@ -2,6 +2,8 @@ import { useLingui } from "@lingui/react/macro";
 import type { ReactNode } from "react";
 
 import { Running } from "#/list/Row";
+import { Link } from "#/app/Link";
+import { hrefToList } from "#/app/place";
 import { changeView } from "#/app/view";
 import { Copy } from "#/pieces/Copy";
 import { Icon } from "#/pieces/Icon";
@@ -19,10 +21,13 @@ export function Facts({ task, traceUrl }: { task: Task; traceUrl: string | null 
   const moment = (at: string | null): ReactNode => at && <time dateTime={at}>{formatFull(locale, at)}</time>;
   return (
     <dl className="facts">
+      <Fact name={t`Task name`}>
+        <Link className="link" href={hrefToList({ name: task.name })}>{t`All runs of ${cut(task.name)}`}</Link>
+      </Fact>
       <Fact name={t`User`}>{task.user_id && cut(task.user_id)}</Fact>
       <Fact name={t`Kind`}>{cut(task.kind)}</Fact>
-      <Fact name={t`Queue`}>{task.queue && cut(task.queue)}</Fact>
-      <Fact name={t`Worker`}>{task.worker && <span className="mono">{cut(task.worker)}</span>}</Fact>
+      <Fact name={t`Queue`}>{task.queue && <Link className="link" href={hrefToList({ queue: task.queue })}>{cut(task.queue)}</Link>}</Fact>
+      <Fact name={t`Worker`}>{task.worker && <Link className="link mono" href={hrefToList({ worker: task.worker })}>{cut(task.worker)}</Link>}</Fact>
       <Fact name={t`Priority`}>{task.priority}</Fact>
       <Fact name={t`Created`}>{moment(task.created_at)}</Fact>
       <Fact name={t`Not before`}>{moment(task.eta)}</Fact>
@@ -40,6 +45,13 @@ export function Facts({ task, traceUrl }: { task: Task; traceUrl: string | null 
         {task.parent_id && (
           <button type="button" className="link mono" onClick={() => changeView({ task: task.parent_id })}>
             {cut(task.parent_id)}
+          </button>
+        )}
+      </Fact>
+      <Fact name={t`Root`}>
+        {task.root_id && task.root_id !== task.task_id && task.root_id !== task.parent_id && (
+          <button type="button" className="link mono" onClick={() => changeView({ task: task.root_id })}>
+            {cut(task.root_id)}
           </button>
         )}
       </Fact>

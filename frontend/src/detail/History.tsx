@@ -1,5 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 
+import { changeView } from "#/app/view";
 import { STATUS_NAMES, StatusBadge } from "#/pieces/Status";
 import type { Change } from "#/services/types";
 import { formatFull, formatLogTime, visible } from "#/texts/format";
@@ -54,11 +55,25 @@ function CommandName({ change }: { change: Change }) {
   const { t } = useLingui();
   if (change.event_type === "task.retry_requested") return t`Retry requested`;
   if (change.event_type === "task.cancel_requested") return t`Cancellation requested`;
+  if (change.event_type === "task.run_requested") return t`Run again with edited arguments`;
   return visible(change.event_type);
 }
 
+/** The other task of a run with edited arguments: the one that was made, or the one that it was made of. */
+function Other({ taskId, words }: { taskId: string; words: string }) {
+  return (
+    <span>
+      {words}{" "}
+      <button type="button" className="link mono" onClick={() => changeView({ task: taskId })}>
+        {visible(taskId.slice(0, 200))}
+      </button>
+    </span>
+  );
+}
+
 function Facts({ change }: { change: Change }) {
-  const { author, worker, reason, attempt, run } = change;
+  const { t } = useLingui();
+  const { author, worker, reason, attempt, run, made, origin } = change;
   const place = visible((worker ?? "").slice(0, 200));
   const why = visible((reason ?? "").slice(0, 500));
   return (
@@ -67,7 +82,9 @@ function Facts({ change }: { change: Change }) {
       {attempt > 1 && <span><Trans>attempt {attempt}</Trans></span>}
       {run > 0 && <span><Trans>delivered again</Trans></span>}
       {place && <span className="mono">{place}</span>}
-      {why && <span>{why}</span>}
+      {why && <span className="history-reason">{`“${why}”`}</span>}
+      {made && <Other taskId={made} words={t`New task:`} />}
+      {origin && <Other taskId={origin} words={t`Made of:`} />}
     </span>
   );
 }

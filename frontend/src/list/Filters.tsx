@@ -1,87 +1,44 @@
 import { useLingui } from "@lingui/react/macro";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import type { RefObject } from "react";
 
 import { useRoom } from "#/app/room";
 import { changeView, DEFAULT_SORT } from "#/app/view";
 import type { View } from "#/app/view";
 import { Icon } from "#/pieces/Icon";
-import { STATUS_NAMES } from "#/pieces/Status";
 import { api } from "#/services/api";
-import { STATUSES } from "#/services/types";
-import type { Status } from "#/services/types";
 
+import { ActiveFilters } from "./ActiveFilters";
 import { COLUMNS } from "./columns";
 import { NameFilter } from "./NameFilter";
+import { TimeFilter } from "./TimeFilter";
+import { useTyped } from "./typed";
 
-const TYPING_MS = 250;
-const KINDS = ["celery", "export", "operation", "pipeline", "event"]; // kinds of work that Orakul watches
-
-/** A field whose text is taken a moment after the last key. */
-export function useTyped(value: string, take: (text: string) => void): [string, (text: string) => void] {
-  const [text, setText] = useState(value);
-  const [seen, setSeen] = useState(value);
-  const latest = useRef(take);
-  useEffect(() => {
-    latest.current = take;
-  });
-  if (seen !== value) {
-    setSeen(value);
-    setText(value); // it was changed elsewhere: by "back", or "clear"
-  }
-  useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => latest.current(text), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text, value]);
-  return [text, setText];
-}
+const KINDS = ["celery", "export", "operation", "pipeline", "delivery", "reaction", "bulk"]; // work that Orakul watches
 
 interface Props {
   view: View;
   searchRef: RefObject<HTMLInputElement | null>;
-  /** New tasks that the list keeps back. */
-  held: number;
-  onShowNew: () => void;
 }
 
-export function Filters({ view, searchRef, held, onShowNew }: Props) {
-  const { t, i18n } = useLingui();
+/** What narrows the list: fields above, and below them, each to be taken away, what is set. */
+export function Filters({ view, searchRef }: Props) {
+  const { t } = useLingui();
   const { me } = useRoom();
+  const staff = me.role !== "user";
+  const [wide, setWide] = useState(false);
   const [search, setSearch] = useTyped(view.search, (text) => changeView({ search: text.trim() }, "replace"));
+  const [words, setWords] = useTyped(view.text, (text) => changeView({ text: text.trim() }, "replace"));
   const [user, setUser] = useTyped(view.user, (text) => changeView({ user: text.trim() }, "replace"));
-  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => api.queues(signal), enabled: me.role !== "user", retry: false, staleTime: 30_000 });
-  const queueNames = [...new Set([...(queues.data?.items.map((queue) => queue.queue) ?? []), view.queue].filter(Boolean))];
-  const kinds = [...new Set([...KINDS, view.kind].filter(Boolean))];
-  const any = [view.name, view.user, view.kind, view.queue, view.search].some(Boolean) || view.status.length > 0;
-  const toggle = (status: Status) =>
-    changeView({
-      status: STATUSES.filter((one) => (one === status ? !view.status.includes(one) : view.status.includes(one))),
-    });
+  const usual = { enabled: staff, retry: false, staleTime: 30_000 };
+  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => api.queues(signal), ...usual });
+  const workers = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => api.workers(signal), ...usual });
+  const queueNames = withSet(queues.data?.items.map((queue) => queue.queue) ?? [], view.queue);
+  const workerNames = withSet(workers.data?.items.map((worker) => worker.worker) ?? [], view.worker);
+  const more = [view.user, view.kind, view.queue, view.worker].filter(Boolean).length;
   return (
     <search className="filters" aria-label={t`Filters`}>
-      <div className="chips" role="group" aria-label={t`Status`}>
-        {STATUSES.map((status) => (
-          <button
-            key={status}
-            type="button"
-            className="chip"
-            data-status={status}
-            aria-pressed={view.status.includes(status)}
-            onClick={() => toggle(status)}
-          >
-            <Icon name={status} />
-            {i18n._(STATUS_NAMES[status])}
-          </button>
-        ))}
-        {held > 0 && (
-          <button type="button" className="pill" onClick={onShowNew}>
-            <Icon name="up" />
-            {t`${held} new`}
-          </button>
-        )}
-      </div>
       <div className="fields">
         <label className="field field-search">
           <Icon name="search" />
@@ -97,37 +54,54 @@ export function Filters({ view, searchRef, held, onShowNew }: Props) {
           />
           <kbd className="only-wide" aria-hidden="true">/</kbd>
         </label>
+        <label className="field field-words">
+          <input
+            type="search"
+            value={words}
+            placeholder={t`In arguments and errors`}
+            aria-label={t`Words in arguments and errors`}
+            spellCheck={false}
+            maxLength={500}
+            onChange={(event) => setWords(event.target.value)}
+          />
+        </label>
         <NameFilter value={view.name} />
-        {me.role !== "user" && (
-          <label className="field">
-            <input
-              type="search"
-              value={user}
-              placeholder={t`User`}
-              aria-label={t`User`}
-              spellCheck={false}
-              maxLength={200}
-              onChange={(event) => setUser(event.target.value)}
-            />
-          </label>
-        )}
-        <Choice label={t`Kind`} any={t`Any kind`} value={view.kind} options={kinds} onChange={(kind) => changeView({ kind })} />
-        {queueNames.length > 0 && (
-          <Choice label={t`Queue`} any={t`Any queue`} value={view.queue} options={queueNames} onChange={(queue) => changeView({ queue })} />
-        )}
-        <SortChoice sort={view.sort} />
-        <button
-          type="button"
-          className="button-quiet"
-          disabled={!any}
-          onClick={() => changeView({ status: [], name: "", user: "", kind: "", queue: "", search: "" })}
-        >
-          {t`Clear`}
+        <TimeFilter view={view} />
+        <button type="button" className="button fields-toggle" aria-expanded={wide} onClick={() => setWide(!wide)}>
+          <Icon name="filter" />
+          {more > 0 ? t`More (${more})` : t`More`}
         </button>
+        <div className="fields-more" data-open={wide || undefined}>
+          {staff && (
+            <label className="field">
+              <input
+                type="search"
+                value={user}
+                placeholder={t`User`}
+                aria-label={t`User`}
+                spellCheck={false}
+                maxLength={200}
+                onChange={(event) => setUser(event.target.value)}
+              />
+            </label>
+          )}
+          <Choice label={t`Kind`} any={t`Any kind`} value={view.kind} options={withSet(KINDS, view.kind)} onChange={(kind) => changeView({ kind })} />
+          {queueNames.length > 0 && (
+            <Choice label={t`Queue`} any={t`Any queue`} value={view.queue} options={queueNames} onChange={(queue) => changeView({ queue })} />
+          )}
+          {workerNames.length > 0 && (
+            <Choice label={t`Worker`} any={t`Any worker`} value={view.worker} options={workerNames} onChange={(worker) => changeView({ worker })} />
+          )}
+        </div>
+        <SortChoice sort={view.sort} />
       </div>
+      <ActiveFilters view={view} />
     </search>
   );
 }
+
+/** What can be chosen, and what is chosen, which may be none of it any more. */
+const withSet = (options: readonly string[], set: string): string[] => [...new Set([...options, set])].filter(Boolean);
 
 interface ChoiceProps {
   label: string;

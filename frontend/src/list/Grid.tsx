@@ -1,20 +1,26 @@
 import { useLingui } from "@lingui/react/macro";
-import { useCallback, useEffect, useImperativeHandle, useRef } from "react";
+import { useCallback, useEffect, useImperativeHandle, useRef, useSyncExternalStore } from "react";
 import type { CSSProperties, Ref } from "react";
 
 import { useExplain } from "#/app/commands";
-import { changeView } from "#/app/view";
+import { changeView, NO_FILTERS } from "#/app/view";
 import type { ListState, TaskList } from "#/live/list";
 import { Icon } from "#/pieces/Icon";
 
-import { COMPACT_BELOW, columnsFor, nextSort } from "./columns";
+import { useChosenColumns } from "./chosen";
+import { COMPACT_BELOW, columnsFor, leastWidth, nextSort } from "./columns";
 import type { Column } from "./columns";
 import { Row } from "./Row";
+import { NAMED_MOST } from "./selection";
+import type { Selection } from "./selection";
 import { useWidth, useWindow } from "./useWindow";
 
 const ROW = 36;
 const ROW_COMPACT = 60;
 const NEAR_END = 400; // rows below the window at which the next page is fetched
+const PICK = 20; // the width of the boxes that select
+const GAP = 12;
+const EDGES = 32;
 const HANDS_OFF_MS = 4_000; // after a key was pressed on the list
 
 export interface GridHandle {
@@ -29,21 +35,27 @@ interface Props {
   selected: string | null;
   cursor: string | null;
   onOpen: (taskId: string) => void;
+  /** Null where nothing may be commanded, and so nothing is selected. */
+  onPick: ((taskId: string, range: boolean) => void) | null;
+  selection: Selection;
   filtered: boolean;
   ref: Ref<GridHandle>;
 }
 
-export function Grid({ list, state, sort, selected, cursor, onOpen, filtered, ref }: Props) {
+export function Grid({ list, state, sort, selected, cursor, onOpen, onPick, selection, filtered, ref }: Props) {
   const { t } = useLingui();
   const scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller);
   const compact = width < COMPACT_BELOW;
+  const chosen = useChosenColumns();
   const rowHeight = compact ? ROW_COMPACT : ROW;
-  const columns = columnsFor(compact ? 0 : width);
+  const columns = columnsFor(compact ? 0 : width, compact ? null : chosen);
   const stable = useStable(columns);
   const { ids } = state;
   const seen = useWindow(scroller, ids.length, rowHeight);
-  useCalm(list, scroller, rowHeight);
+  const picking = useSyncExternalStore(selection.subscribe, () => !selection.isEmpty());
+  const opened = selected !== null && list.has(selected);
+  useCalm(list, scroller, rowHeight, picking || opened);
 
   useEffect(() => {
     scroller.current?.scrollTo({ top: 0 }); // another question, another list
@@ -66,7 +78,12 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, filtered, re
   }));
 
   const cursorAt = cursor === null ? -1 : ids.indexOf(cursor);
-  const tracks = { "--tracks": stable.map((column) => column.width).join(" ") } as CSSProperties;
+  const pick = onPick ? [`${PICK}px`] : [];
+  const tracks = {
+    "--tracks": [...pick, ...stable.map((column) => column.width)].join(" "),
+    "--least": compact || !chosen ? "0" : `${leastWidth(stable, GAP, EDGES) + (onPick ? PICK + GAP : 0)}px`,
+  } as CSSProperties;
+  const first = onPick ? 2 : 1;
   const waiting = state.phase === "loading" && ids.length === 0;
   return (
     <div className="grid-frame">
@@ -77,16 +94,19 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, filtered, re
         tabIndex={0}
         aria-label={t`Tasks`}
         aria-rowcount={state.more ? -1 : ids.length + 1}
-        aria-colcount={stable.length}
+        aria-colcount={stable.length + first - 1}
+        aria-multiselectable={onPick !== null}
         aria-busy={waiting}
         aria-activedescendant={cursorAt >= seen.first && cursorAt < seen.last ? `task-row-${cursorAt}` : undefined}
         data-compact={compact || undefined}
+        data-pick={onPick !== null || undefined}
         style={tracks}
       >
         <div role="rowgroup" className="grid-head">
           <div role="row" aria-rowindex={1} className="row-head">
+            {onPick && <PickAll selection={selection} ids={ids} />}
             {stable.map((column, at) => (
-              <Title key={column.id} column={column} at={at} sort={sort} />
+              <Title key={column.id} column={column} at={at + first} sort={sort} />
             ))}
           </div>
         </div>
@@ -102,6 +122,8 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, filtered, re
                 cursor={taskId === cursor}
                 leaving={list.isLeaving(taskId)}
                 onOpen={onOpen}
+                onPick={onPick}
+                selection={selection}
               />
             ))}
           </div>
@@ -121,29 +143,32 @@ function useStable(columns: readonly Column[]): readonly Column[] {
   return kept.current;
 }
 
-/** Tell the list when nobody's eye or hand is on it: no pointer over it, at its top, no key pressed of late. */
-function useCalm(list: TaskList, scroller: { current: HTMLDivElement | null }, rowHeight: number): void {
+/** Tell the list when nobody's eye or hand is on it: no pointer over it, at its top, nothing chosen, no key of late. */
+function useCalm(list: TaskList, scroller: { current: HTMLDivElement | null }, rowHeight: number, chosen: boolean): void {
+  const hand = useRef("");
+  const touched = useRef(-Infinity);
   const look = useCallback(
     (over: boolean, keyAt: number) => {
       const top = (scroller.current?.scrollTop ?? 0) < rowHeight;
-      list.setCalm(!over && top && performance.now() - keyAt > HANDS_OFF_MS);
+      list.setCalm(!over && !chosen && top && performance.now() - keyAt > HANDS_OFF_MS);
     },
-    [list, scroller, rowHeight],
+    [list, scroller, rowHeight, chosen],
   );
   useEffect(() => {
     const element = scroller.current;
     if (!element) return;
-    let over = false;
-    let keyAt = -Infinity;
+    let over = element.matches(":hover") && hand.current !== "touch";
+    let keyAt = touched.current;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const tell = () => look(over, keyAt);
     const on = (event: PointerEvent) => {
+      hand.current = event.pointerType;
       if (event.pointerType === "touch") return; // a finger that has lifted points at nothing
       over = event.type !== "pointerleave";
       tell();
     };
     const key = () => {
-      keyAt = performance.now();
+      keyAt = touched.current = performance.now();
       clearTimeout(timer);
       timer = setTimeout(tell, HANDS_OFF_MS + 50);
       tell();
@@ -165,6 +190,28 @@ function useCalm(list: TaskList, scroller: { current: HTMLDivElement | null }, r
   }, [scroller, look]);
 }
 
+/** Select all that are on the page, or nothing. */
+function PickAll({ selection, ids }: { selection: Selection; ids: readonly string[] }) {
+  const { t } = useLingui();
+  const { all, ids: picked } = useSyncExternalStore(selection.subscribe, selection.snapshot);
+  const whole = all || (picked.size > 0 && picked.size >= Math.min(ids.length, NAMED_MOST));
+  const box = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (box.current) box.current.indeterminate = !whole && picked.size > 0;
+  });
+  return (
+    <div role="columnheader" aria-colindex={1} className="cell cell-pick">
+      <input
+        ref={box}
+        type="checkbox"
+        checked={whole}
+        aria-label={t`Select all on the page`}
+        onChange={() => (whole ? selection.clear() : selection.only(ids))}
+      />
+    </div>
+  );
+}
+
 function Title({ column, at, sort }: { column: Column; at: number; sort: string }) {
   const { i18n } = useLingui();
   const { sort: key } = column;
@@ -173,7 +220,7 @@ function Title({ column, at, sort }: { column: Column; at: number; sort: string 
   return (
     <div
       role="columnheader"
-      aria-colindex={at + 1}
+      aria-colindex={at}
       aria-sort={sorted ? (down ? "descending" : "ascending") : key === null ? undefined : "none"}
       className={`cell cell-${column.id}`}
     >
@@ -198,7 +245,7 @@ function Empty({ filtered }: { filtered: boolean }) {
         <button
           type="button"
           className="button"
-          onClick={() => changeView({ status: [], name: "", user: "", kind: "", queue: "", search: "" })}
+          onClick={() => changeView(NO_FILTERS)}
         >
           {t`Clear filters`}
         </button>

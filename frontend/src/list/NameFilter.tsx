@@ -7,7 +7,7 @@ import { changeView } from "#/app/view";
 import { api } from "#/services/api";
 import { visible } from "#/texts/format";
 
-import { useTyped } from "./Filters";
+import { useTyped } from "./typed";
 
 /** Text that is being typed finds by its beginning; a name that was chosen finds itself alone. */
 const wanted = (text: string): string => (text === "" || text.endsWith("*") ? text : `${text}*`);

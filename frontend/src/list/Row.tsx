@@ -1,6 +1,6 @@
 import { useLingui } from "@lingui/react/macro";
-import { memo } from "react";
-import type { ReactNode } from "react";
+import { memo, useCallback, useSyncExternalStore } from "react";
+import type { MouseEvent, ReactNode } from "react";
 
 import { useCommandOf, useRoom, useTask } from "#/app/room";
 import { useSecond } from "#/live/clock";
@@ -10,6 +10,7 @@ import { formatFull, formatMoment, visible } from "#/texts/format";
 import { useDuration, useLocale, useTicking } from "#/texts/i18n";
 
 import type { Column, ColumnId } from "./columns";
+import type { Selection } from "./selection";
 
 const FRESH_MS = 700;
 const LONGEST = 300; // characters of a hostile name that are worth laying out
@@ -28,8 +29,9 @@ export function Running({ since }: { since: string }) {
   return <span className="ticking">{ticking(useSecond() - Date.parse(since))}</span>;
 }
 
-function Created({ at }: { at: string }) {
+function Moment({ at }: { at: string | null }) {
   const locale = useLocale();
+  if (at === null) return null;
   return <time dateTime={at} title={formatFull(locale, at)}>{formatMoment(locale, at, Date.now())}</time>;
 }
 
@@ -78,7 +80,16 @@ function contentOf(id: ColumnId, task: Task): ReactNode {
     case "duration":
       return <Duration task={task} />;
     case "created_at":
-      return <Created at={task.created_at} />;
+    case "started_at":
+    case "finished_at":
+      return <Moment at={task[id]} />;
+    case "attempt":
+      return task.attempt;
+    case "error":
+      return task.error && <Text text={`${task.error.type}: ${task.error.message}`} />;
+    case "parent_id":
+    case "trace_id":
+      return <span className="cut mono" title={cut(task[id] ?? "")}>{cut(task[id] ?? "")}</span>;
     default:
       return <Text text={task[id] ?? ""} />;
   }
@@ -89,15 +100,46 @@ interface CellsProps {
   columns: readonly Column[];
 }
 
+interface PlacedCellsProps extends CellsProps {
+  /** The number of the first of them among the row's columns. */
+  first: number;
+}
+
 /** The cells of a row; they are drawn again only when their own task changes. */
-const Cells = memo(function Cells({ taskId, columns }: CellsProps) {
+const Cells = memo(function Cells({ taskId, columns, first }: PlacedCellsProps) {
   const task = useTask(taskId);
   if (!task) return null;
   return columns.map((column, at) => (
-    <div key={column.id} role="gridcell" aria-colindex={at + 1} className={`cell cell-${column.id}`}>
+    <div key={column.id} role="gridcell" aria-colindex={at + first} className={`cell cell-${column.id}`}>
       {contentOf(column.id, task)}
     </div>
   ));
+});
+
+interface PickProps {
+  taskId: string;
+  selection: Selection;
+  onPick: (taskId: string, range: boolean) => void;
+}
+
+function usePicked(taskId: string, selection: Selection): boolean {
+  return useSyncExternalStore(selection.subscribe, useCallback(() => selection.has(taskId), [selection, taskId]));
+}
+
+/** The box that selects a row. It is out of the Tab order: `x` selects by key, where the list's mark stands. */
+const Pick = memo(function Pick({ taskId, selection, onPick }: PickProps) {
+  const { t } = useLingui();
+  const picked = usePicked(taskId, selection);
+  const pick = (event: MouseEvent) => {
+    event.stopPropagation();
+    if (event.shiftKey) document.getSelection()?.removeAllRanges();
+    onPick(taskId, event.shiftKey);
+  };
+  return (
+    <div role="gridcell" aria-colindex={1} className="cell cell-pick" onClick={pick}>
+      <input type="checkbox" tabIndex={-1} checked={picked} readOnly aria-label={t`Select`} />
+    </div>
+  );
 });
 
 interface RowProps extends CellsProps {
@@ -106,22 +148,33 @@ interface RowProps extends CellsProps {
   cursor: boolean;
   leaving: boolean;
   onOpen: (taskId: string) => void;
+  /** Null where nothing may be commanded, and so nothing is selected. */
+  onPick: ((taskId: string, range: boolean) => void) | null;
+  selection: Selection;
 }
 
-export const Row = memo(function Row({ taskId, columns, index, selected, cursor, leaving, onOpen }: RowProps) {
+export const Row = memo(function Row({ taskId, columns, index, selected, cursor, leaving, onOpen, onPick, selection }: RowProps) {
+  const picked = usePicked(taskId, selection);
+  const press = (event: MouseEvent) => {
+    if (onPick && (event.ctrlKey || event.metaKey || event.shiftKey)) onPick(taskId, event.shiftKey);
+    else onOpen(taskId);
+  };
   return (
     <div
       role="row"
       id={`task-row-${index}`}
       className="row"
       aria-rowindex={index + 2}
-      aria-selected={selected}
+      aria-selected={selected || picked}
+      data-open={selected || undefined}
+      data-picked={picked || undefined}
       data-cursor={cursor || undefined}
       data-leaving={leaving || undefined}
       data-task={taskId}
-      onClick={() => onOpen(taskId)}
+      onClick={press}
     >
-      <Cells taskId={taskId} columns={columns} />
+      {onPick && <Pick taskId={taskId} selection={selection} onPick={onPick} />}
+      <Cells taskId={taskId} columns={columns} first={onPick ? 2 : 1} />
     </div>
   );
 });

@@ -29,6 +29,7 @@ export function useTaskList(query: TaskQuery): [TaskList, ListState] {
         list.apply(tasks);
         if (rows.size() > 2 * list.snapshot().ids.length + SPARE_ROWS) rows.retain((taskId) => list.has(taskId));
       },
+      foresee: (tasks) => list.foresee(tasks),
       reset: () => void list.reload(),
     });
     return () => {

@@ -1,9 +1,19 @@
-export interface Question {
+interface Words {
   title: string;
   text: string;
   action: string;
   danger: boolean;
-  answer: (yes: boolean) => void;
+}
+
+/** An answer that is a yes; the reason is empty where none was given. */
+export interface Yes {
+  reason: string;
+}
+
+export interface Question extends Words {
+  /** Whether a reason may be given, which is kept with the command. */
+  reason: boolean;
+  answer: (yes: Yes | null) => void;
 }
 
 let question: Question | null = null;
@@ -22,14 +32,19 @@ export const questionStore = {
   snapshot: (): Question | null => question,
 };
 
-/** Ask before a command is given; one question at a time. */
-export function confirm(words: Omit<Question, "answer">): Promise<boolean> {
-  question?.answer(false);
+function pose(words: Words, reason: boolean): Promise<Yes | null> {
+  question?.answer(null);
   return new Promise((resolve) => {
-    const answer = (yes: boolean) => {
+    const answer = (yes: Yes | null) => {
       set(null);
       resolve(yes);
     };
-    set({ ...words, answer });
+    set({ ...words, reason, answer });
   });
 }
+
+/** Ask before something is done; one question at a time. */
+export const confirm = async (words: Words): Promise<boolean> => (await pose(words, false)) !== null;
+
+/** Ask before a command is given, and why; null where it is not to be given. */
+export const confirmWhy = (words: Words): Promise<Yes | null> => pose(words, true);

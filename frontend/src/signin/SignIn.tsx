@@ -53,7 +53,7 @@ export function SignIn({ onEntered }: { onEntered: () => Promise<void> }) {
         </div>
         <p className="signin-lead">{t`Mission control for background work`}</p>
         <label>
-          <span>{t`User name`}</span>
+          <span>{t`Username`}</span>
           <input name="username" autoComplete="username" required autoFocus maxLength={200} autoCapitalize="none" spellCheck={false} />
         </label>
         <label>
