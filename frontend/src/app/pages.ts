@@ -45,7 +45,9 @@ export const PAGES: readonly PageEntry[] = [
   { path: "fleet", title: msg`Queues and workers`, icon: "queues", key: "q", who: "staff", component: lazy(() => import("#/fleet/FleetPage")) },
   { path: "events", title: msg`Events`, icon: "events", key: "v", who: "staff", component: lazy(() => import("#/events/EventsPage")) },
   { path: "insights", title: msg`Insights`, icon: "insights", key: "i", who: "all", component: lazy(() => import("#/insights/InsightsPage")) },
+  { path: "past", title: msg`Looking back`, icon: "past", key: "p", who: "all", component: lazy(() => import("#/past/PastPage")) },
   { path: "audit", title: msg`Audit`, icon: "audit", key: "a", who: "staff", component: lazy(() => import("#/audit/AuditPage")) },
+  { path: "retention", title: msg`Retention`, icon: "retention", key: "d", who: "staff", component: lazy(() => import("#/retention/RetentionPage")) },
   { path: "exports", title: msg`Exports`, icon: "download", key: "x", who: "all", component: lazy(() => import("#/exports/ExportsPage")) },
 ];
 

@@ -32,6 +32,7 @@ const COMMANDS: Record<string, MessageDescriptor> = {
   "queue.resumed": msg`Resume a queue`,
   "bulk.requested": msg`Many tasks`,
   "bulk.abort_requested": msg`Abort of many tasks`,
+  "retention.changed": msg`Other days of retention`,
 };
 const RESULTS: Record<string, MessageDescriptor> = {
   requested: msg`requested`,

@@ -23,7 +23,7 @@ export function whenSessionExpires(handler: () => void): void {
 }
 
 interface Options {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "DELETE";
   json?: unknown;
   form?: Record<string, string>;
   bearer?: string;
