@@ -9,16 +9,22 @@ back.
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from orakul import extensions
 from orakul.delivery.relays import Relays
 from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
+from orakul.events import Event
 from orakul.events.installed import GROUP, installed_observers
 from orakul.exports.desk import ExportDesk, desk_of
 from orakul.exports.names import KINDS as EXPORTS
+from orakul.reactions.desk import RuleDesk
+from orakul.reactions.making import Notifiers
+from orakul.reactions.occurrence import KIND as REACTION
+from orakul.reactions.rule import rules_of as rules_in
+from orakul.reactions.service import Reactions
 from orakul.settings import Settings, load_settings, without_password
 from orakul.tasks.bulk import BulkWork
 from orakul.tasks.control import Control
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.events import PostgresEventRoom
     from orakul.runners.delivery.replaying import BulkReplay
 
-__all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder", "runners"]
+__all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder", "reactions_of", "runners"]
 
 log = logging.getLogger("orakul")
 
@@ -117,6 +123,7 @@ class Assembly:
     exports: ExportDesk | None = None
     recorder: Recorder | None = None
     relays: Relays | None = None
+    reactions: Reactions | None = None
     _chores: "list[_Chore]" = field(default_factory=list)
     _migrated: threading.Event = field(default_factory=threading.Event)
 
@@ -155,7 +162,10 @@ class Assembly:
         self._begin("dropping what is past its retention", self._forget, every=_UPKEEP_HOURS * 3600)
         if self.exports is not None and self.exports.is_set_up:
             self._begin("giving up what killed exports left", self.exports.take_over, every=5.0)
-        if not self.runners.keys() <= set(EXPORTS):
+        recorder = self.recorder
+        self.reactions = reactions_of(self.settings, url, lambda events: recorder.record_together(*events))
+        self._begin("beginning reactions", self._begin_reactions, every=_UPKEEP_HOURS * 3600)
+        if not self.runners.keys() <= {*EXPORTS, REACTION}:
             self._begin(_ORDERS, self.control.repeat_orders, every=5.0)
 
     def stop(self) -> None:
@@ -164,6 +174,8 @@ class Assembly:
             chore.ask_to_stop()
         if self.relays is not None:
             self.relays.stop(5.0)
+        if self.reactions is not None and self.reactions.begun:
+            self.reactions.stop(5.0)
         for chore in self._chores:
             chore.join(3.0)  # one that waits for a database that is away ends with the process
         if self.exports is not None:
@@ -186,6 +198,23 @@ class Assembly:
         from orakul.journals.postgres import PostgresRetention  # noqa: PLC0415 (a product)
 
         PostgresRetention(self.connections, rules_of(self.settings)).forget()
+
+    def _begin_reactions(self) -> None:
+        """Begin once, now that the tables are there; then forget old deliveries now and again."""
+        from orakul.journals.postgres.reactions import PostgresReactions  # noqa: PLC0415 (a product)
+
+        if self.reactions is not None and not self.reactions.begun:
+            self.reactions.start()
+        PostgresReactions(self.connections).forget(self.settings.retention.events_days)
+
+    @property
+    def rules(self) -> RuleDesk:
+        """The rules, for the page."""
+        from orakul.journals.postgres.reactions import PostgresReactions  # noqa: PLC0415 (a product)
+
+        store, settings = PostgresReactions(self.connections), self.settings
+        notifiers, own = Notifiers(settings.notifiers), rules_in(settings.rules)
+        return RuleDesk(store, notifiers, own, store.past, public_url=settings.public_url)
 
     @property
     def events(self) -> "PostgresEventRoom":
@@ -250,6 +279,21 @@ def assemble(settings: Settings, database: Database) -> Assembly:
         control=Control(journal, reader, orders, known),
         runners=known,
         exports=desk_of(known, journal, reader),
+    )
+
+
+def reactions_of(settings: Settings, url: str, record: Callable[[Sequence[Event]], object]) -> Reactions:
+    """Return what reads the feed of the database for the rules, and delivers. Raises SettingsError for a wrong rule."""
+    from orakul.journals.postgres import Connections, PostgresFeed  # noqa: PLC0415 (a product)
+    from orakul.journals.postgres.reactions import PostgresReactions  # noqa: PLC0415 (a product)
+
+    return Reactions(
+        PostgresReactions(Connections(url)),
+        lambda: PostgresFeed(settings.feed_url or url),
+        Notifiers(settings.notifiers),
+        rules_in(settings.rules),
+        record,
+        public_url=settings.public_url,
     )
 
 

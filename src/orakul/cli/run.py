@@ -12,6 +12,7 @@ from orakul.settings import load_settings
 __all__ = ["app"]
 
 log = logging.getLogger("orakul.relay")
+reacting = logging.getLogger("orakul.reactions")
 
 app = typer.Typer(help="One part of Orakul in a process of its own.", no_args_is_help=True)
 
@@ -53,3 +54,35 @@ def relay(data: Data = None) -> None:
             relays.stop()
             recorder.close(5.0)
     log.info("ended")
+
+
+@app.command()
+def reactions(data: Data = None) -> None:
+    """Tell people and systems what the rules say, until SIGTERM or Ctrl-C.
+
+    Any number may run, `orakul serve` among them: one reads the journal, all of them deliver.
+    """
+    from orakul.assembly import open_database, reactions_of
+    from orakul.cli.logs import set_up_logs
+    from orakul.cli.server import orderly_end
+    from orakul.journals.postgres import PostgresJournal, migrations
+    from orakul.tasks.recorder import Recorder
+
+    settings = load_settings({"data": data})
+    set_up_logs(settings.log_level)
+    with orderly_end(), open_database(settings) as database:
+        migrations.upgrade(database.url)
+        recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))
+        found = reactions_of(settings, database.url, lambda events: recorder.record_together(*events))
+        for name, trouble in found.notifiers.troubles().items():
+            reacting.error("the notifier %s cannot be used: %s", name, trouble)
+        told = ", ".join(found.notifiers.names()) or "nobody yet (write [notifiers.NAME] in orakul.toml)"
+        reacting.info("%d rules in the settings; telling %s", len(settings.rules), told)
+        found.start()
+        try:
+            while found.is_alive():
+                time.sleep(0.5)
+        finally:
+            found.stop()
+            recorder.close(5.0)
+    reacting.info("ended")

@@ -28,7 +28,7 @@ def command(host: Host = None, port: Port = None, data: Data = None) -> None:
         database = open_database(settings)
         log.info("Orakul %s on %s", __version__, database.shown)
         assembly = assemble(settings, database)
-        fleets = sorted(assembly.runners.keys() - set(EXPORTS))
+        fleets = sorted(assembly.runners.keys() - {*EXPORTS, "reaction"})
         log.info("commands go to: %s", ", ".join(fleets) or "nobody yet (set ORAKUL_CELERY_BROKER)")
         serve_until_ended(assembly, listener, lambda url: log.info("open %s", url))
     log.info("ended")

@@ -36,6 +36,10 @@ _SAVE_CURSOR_EVERY = 1.0
 _COMMANDS = frozenset({"task.retry_requested", "task.cancelled"})
 
 
+class _NothingToDoError(Exception):
+    """There is no rule any more."""
+
+
 class Engine:
     """The reader. `run` holds until `stop`; it waits for its turn where another process reads."""
 
@@ -74,10 +78,13 @@ class Engine:
         said = ""
         while not self._end.is_set():
             try:
-                with self._store.turn() as mine:
-                    if mine:
-                        asyncio.run(self._read())
+                if self._anything():
+                    with self._store.turn() as mine:
+                        if mine:
+                            asyncio.run(self._read())
                 said = ""
+            except _NothingToDoError:
+                pass
             except LostTurnError:
                 log.info("another process reads the feed for reactions now")
             except Exception as error:
@@ -88,6 +95,15 @@ class Engine:
             finally:
                 self.reading = False
             self._end.wait(_AGAIN)
+
+    def _anything(self) -> bool:
+        """Say whether there is a rule, or a delivery that might be retried; else the feed is not read at all."""
+        if self._own_rules or self._store.rules() or self._store.figures():
+            return True
+        with self._store.turn() as mine:  # not where another process, with rules of its own, reads
+            if mine:
+                self._store.rest()
+        return False
 
     async def _read(self) -> None:
         turn = self._store.take_turn()
@@ -227,6 +243,8 @@ class Engine:
             return
         self._looked = time.monotonic()
         rules = [*self._own_rules, *self._store.rules()]
+        if not rules and not self._store.figures():
+            raise _NothingToDoError
         if rules == self._seen and not first:
             return
         self._seen = rules

@@ -43,6 +43,15 @@ class Reactions:
             threading.Thread(target=self.sender.run, name="orakul deliveries", daemon=True),
         ]
 
+    @property
+    def begun(self) -> bool:
+        """Whether `start` was called."""
+        return self._threads[0].ident is not None
+
+    def is_alive(self) -> bool:
+        """Say whether it is at work."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         """Begin."""
         for thread in self._threads:

@@ -52,6 +52,10 @@ class ReactionStore(Protocol):
         """Return where to go on, and let nobody who had the turn before store anything."""
         ...
 
+    def rest(self) -> None:
+        """Forget the cursor: there is no rule, and one that comes is about what happens from then on."""
+        ...
+
     def states(self) -> tuple[Mapping[str, RuleState], Mapping[str, Mapping[str, GroupState]]]:
         """Return what is known of each rule, and of each of its groups."""
         ...

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from orakul.delivery.room import EventRoom, Replayer
 from orakul.events import Event
 from orakul.exports.desk import ExportDesk
+from orakul.reactions.desk import RuleDesk
 from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
 from orakul.tasks.audit import Audit
@@ -188,6 +189,7 @@ class Parts:
     tell: Callable[[Sequence[Event]], object] | None = None
     events: EventRoom | None = None
     replayer: Replayer | None = None
+    rules: RuleDesk | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None

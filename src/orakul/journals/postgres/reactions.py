@@ -6,15 +6,17 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
 
 from orakul.errors import InvalidQueryError
+from orakul.events import Event
 from orakul.journals.postgres.connection import SCHEMA, Connections
 from orakul.reactions.judging import GroupState, RuleState
 from orakul.reactions.notifier import Message
+from orakul.reactions.occurrence import KIND, Occurrence, occurrence_of
 from orakul.reactions.rule import Rule, StoredRule
 from orakul.reactions.store import Delivery, LostTurnError, Turn
 
@@ -38,6 +40,21 @@ _FIGURES = f"""
 SELECT rule_id, status, count(*) FROM {SCHEMA}.reaction_deliveries WHERE created_at > now() - interval '1 day'
 GROUP BY 1, 2
 """
+_PAST = f"""
+SELECT e.seq, e.event_type, e.timestamp, e.task_id, e.user_id, e.data, t.kind, t.name, t.queue, t.worker
+FROM {SCHEMA}.events e LEFT JOIN {SCHEMA}.tasks t ON t.task_id = e.task_id
+WHERE e.timestamp >= %s AND e.event_type LIKE ANY(%s::text[]) AND t.kind IS DISTINCT FROM '{KIND}'
+ORDER BY e.seq LIMIT %s
+"""
+
+
+class _Known(NamedTuple):
+    """What is known of an event's task."""
+
+    kind: str | None
+    name: str | None
+    queue: str | None
+    worker: str | None
 
 
 class PostgresReactions:
@@ -63,6 +80,10 @@ class PostgresReactions:
         statement = f"UPDATE {SCHEMA}.reaction_cursor SET epoch = epoch + 1 RETURNING epoch, seq"
         row = self.connections.run("write", lambda c: c.execute(statement.encode()).fetchone())
         return Turn(epoch=row[0], cursor=row[1]) if row else Turn(epoch=0, cursor=None)
+
+    def rest(self) -> None:
+        """Forget the cursor."""
+        self._change(f"UPDATE {SCHEMA}.reaction_cursor SET seq = NULL, epoch = epoch + 1 WHERE seq IS NOT NULL", ())
 
     def states(self) -> tuple[Mapping[str, RuleState], Mapping[str, Mapping[str, GroupState]]]:
         """Return what is known of each rule, and of each of its groups."""
@@ -176,6 +197,21 @@ class PostgresReactions:
             "AND updated_at < now() - make_interval(days => %s)",
             (days,),
         )
+
+    def past(self, patterns: Sequence[str], since: datetime, limit: int) -> list[Occurrence]:
+        """Return what happened since, of event types that fit one of the patterns, oldest first."""
+        like = [
+            pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%").replace("?", "_")
+            for pattern in patterns
+        ]
+        rows = self.connections.run("read", lambda c: c.execute(_PAST, (since, like, limit)).fetchall())
+        found = []
+        for seq, event_type, timestamp, task_id, user_id, data, *facts in rows:
+            event = Event(event_type=event_type, timestamp=timestamp, task_id=task_id, user_id=user_id, data=data)
+            one = occurrence_of(seq, event, _Known(*facts))
+            if one is not None:
+                found.append(one)
+        return found
 
     # -- rules
 
