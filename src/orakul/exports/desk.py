@@ -72,7 +72,7 @@ class ExportDesk:
         self.launcher = launcher
         self.who = launcher.settings.exports.who
         self._library = PlanLibrary(launcher.settings.exports.plans)
-        self._append = journal.append
+        self._journal = journal
         self._reader = reader
 
     @property
@@ -84,7 +84,7 @@ class ExportDesk:
         """Give up what a killed process of this one's name left open; return after how long to look again (never)."""
         name = self.launcher.exporter.name
         if name is not None:
-            take_over(name, self._reader, lambda event: self._append([event]), self.launcher.is_mine)
+            take_over(name, self._reader, lambda event: self._journal.append([event]), self.launcher.is_mine)
         return _NEVER
 
     def plans(self) -> list[PlanShown]:
@@ -130,13 +130,13 @@ class ExportDesk:
             sealed = base64.b64encode(self.launcher.sealer.seal(encode_order(order), run_id)).decode("ascii")
             message = {"attempt": 1, "sealed": sealed}
             events.append(Event(event_type="task.message", task_id=run_id, data=message, source="exports"))
-        self._append(events)
+        self._journal.append(events)
         try:
             self.launcher.start(order, carrier)
         except Exception as error:
             failed = {"type": type(error).__name__, "message": f"the order could not be sent: {error}"}
             data = {"kind": EXPORT, "attempt": 1, "run": 0, "stage": "before_start", "error": failed}
-            self._append([Event(event_type="task.failed", task_id=run_id, user_id=user_id, data=data)])
+            self._journal.append([Event(event_type="task.failed", task_id=run_id, user_id=user_id, data=data)])
             raise
         return run_id
 
