@@ -33,6 +33,9 @@ from orakul.journals.postgres import (
     PostgresRoom,
 )
 from orakul.journals.postgres.events import PostgresEventRoom
+from orakul.journals.postgres.reactions import PostgresReactions
+from orakul.reactions.desk import RuleDesk
+from orakul.reactions.making import Notifiers
 from orakul.runners.delivery import DeliveryRunner
 from orakul.runners.delivery.replaying import BulkReplay
 from orakul.tasks import Cancellation, Task
@@ -195,6 +198,9 @@ class World:
             events=PostgresEventRoom(connections),
             replayer=BulkReplay(DeliveryRunner("memory://web"), journal),
             exports=Desk(journal),
+            rules=RuleDesk(
+                store := PostgresReactions(connections), Notifiers({"ops": {"kind": "webhook"}}), [], store.past
+            ),
             tell=journal.append,
             edited=EditedRuns(journal, reader, orders, {"celery": runner}),
         )
@@ -207,6 +213,9 @@ class World:
         self.journal.append(history_of_ann())
         keep = "INSERT INTO orakul.saved_views VALUES ('v-ann', '7', false, 'mine of t-', 'status=failed', '[]')"
         self.connections.run("write", lambda connection: connection.execute(keep))
+        rule = """INSERT INTO orakul.reaction_rules VALUES
+            ('r-ada', 'failures', '{"name": "failures", "notify": ["ops"], "when": {"event": ["task.failed"]}}', '1')"""
+        self.connections.run("write", lambda connection: connection.execute(rule))
         begin = (
             "INSERT INTO orakul.bulk_jobs (job_id, author, command, filter, sameness)"
             " VALUES ('b-ann', '7', 'retry', '{}', 'b-ann')"

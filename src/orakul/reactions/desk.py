@@ -18,7 +18,7 @@ from orakul.reactions.sending import attempt
 from orakul.reactions.store import ReactionStore
 from orakul.reactions.writing import sample_of, write
 
-__all__ = ["NotifierItem", "Preview", "PreviewItem", "RuleDesk", "RuleItem", "RuleList", "Tried", "TriedItem"]
+__all__ = ["NotifierItem", "RuleDesk", "RuleItem", "RuleList", "RulePreview", "RulePreviewItem", "Tried", "TriedItem"]
 
 PREVIEWED = timedelta(days=1)
 MOST_PREVIEWED = 20_000
@@ -57,7 +57,7 @@ class RuleList(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
-class PreviewItem(msgspec.Struct, frozen=True, kw_only=True):
+class RulePreviewItem(msgspec.Struct, frozen=True, kw_only=True):
     """A message that would have been."""
 
     at: datetime
@@ -69,13 +69,13 @@ class PreviewItem(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str | None
 
 
-class Preview(msgspec.Struct, frozen=True, kw_only=True):
+class RulePreview(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule would have told in the last day: `total` messages, the latest 200 of them in `items`.
 
     `looked` events were looked at; `partial` says that there were more.
     """
 
-    items: list[PreviewItem]
+    items: list[RulePreviewItem]
     total: int
     looked: int
     partial: bool
@@ -203,7 +203,7 @@ class RuleDesk:
         with ThreadPoolExecutor(4, "orakul-sample") as pool:
             return Tried(items=list(pool.map(one, rule.notify)), trouble=trouble)
 
-    def preview(self, rule: Rule, rule_id: str = "preview") -> Preview:
+    def preview(self, rule: Rule, rule_id: str = "preview") -> RulePreview:
         """Return what the rule would have told in the last day."""
         now = datetime.now(UTC)
         found = self._past(_types(rule), now - PREVIEWED, MOST_PREVIEWED + 1)
@@ -223,7 +223,7 @@ class RuleDesk:
             message, wrong = write(rule, rule_id, draft, key="", public_url=self._public_url)
             trouble = trouble or wrong
             items.append(
-                PreviewItem(
+                RulePreviewItem(
                     at=datetime.fromtimestamp(moment, UTC),
                     kind=draft.kind,
                     title=message.title,
@@ -233,7 +233,7 @@ class RuleDesk:
                     task_id=draft.sample.get("task_id"),
                 )
             )
-        return Preview(items=items[::-1], total=len(drafts), looked=len(found), partial=partial, trouble=trouble)
+        return RulePreview(items=items[::-1], total=len(drafts), looked=len(found), partial=partial, trouble=trouble)
 
 
 def _types(rule: Rule) -> list[str]:

@@ -36,6 +36,7 @@ from orakul.web.routes import (
     overview,
     retention,
     room,
+    rules,
     sign_in,
     tasks,
 )
@@ -102,6 +103,7 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
         room,
         moments,
         retention,
+        rules,
         operations,
         tasks,
         admin,

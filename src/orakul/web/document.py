@@ -11,6 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse
 
 from orakul.delivery.room import EventFigures, Journey, PublishedPage
+from orakul.reactions.desk import RuleItem, RuleList, RulePreview, Tried
+from orakul.reactions.rule import Rule
 from orakul.tasks import Summary
 from orakul.tasks.bulk import BulkJob
 from orakul.tasks.control import QueueCommand
@@ -45,6 +47,11 @@ _SHOWN: tuple[type, ...] = (
     room_views.ViewList,
     room_views.ViewForm,
     operation_views.OperationReport,
+    Rule,
+    RuleItem,
+    RuleList,
+    RulePreview,
+    Tried,
     SavedView,
     Counts,
     ErrorGroups,
@@ -195,9 +202,11 @@ def _schemas(shown: Iterable[type]) -> dict[str, Any]:
             "ExportForm",
             "QueueOrder",
             "Reason",
+            "Rule",
             "RulesChange",
             "TaskError",
             "ViewForm",
+            "When",
         }
         if schema.get("type") == "object" and "properties" in schema and not leaves_out:
             schema["required"] = list(schema["properties"])
