@@ -54,6 +54,7 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
     samples |= {"web.metrics": "off", "celery.keep_messages": "false", "data": "/x", "secret_key": "k" * 32}
     samples |= {"database_url": "postgresql://a/b", "feed_url": "postgres://a/b", "celery.broker": "amqps://a//"}
     samples |= {"jwt.secret": "s" * 32}
+    samples |= {"pipelines.redis": "rediss://a/0", "pipelines.rules": '[{"kind": "late"}]'}
     samples |= {"events.relay": "false", "events.notify": "true", "events.journal": "false"}
     samples |= {"events.outboxes": "postgresql://a/b", "events.message_bytes": "4096"}
     samples |= {"exports.strict": "1", "exports.run_in": "celery", "exports.at_once": "3", "exports.who": "everybody"}

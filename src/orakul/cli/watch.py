@@ -22,6 +22,42 @@ def sources() -> None:
 
 
 @app.command()
+def tdtp(
+    *,
+    host: Annotated[str, typer.Option("--host", help="Where Redis is.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="The port of Redis.")] = 6379,
+    db: Annotated[int, typer.Option("--db", help="The database that holds the state keys.")] = 0,
+    user: Annotated[str | None, typer.Option("--user", help="The user of Redis, where it has users.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option("--password", envvar="ORAKUL_REDIS_PASSWORD", help="The password of Redis.", show_envvar=True),
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to Redis.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Instead: redis://…, rediss://…  [ORAKUL_PIPELINES_REDIS]", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each run as a line of JSON.")] = False,
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Print only; record nothing.")] = False,
+    data: Data = None,
+) -> None:
+    """Watch all TDTP pipelines that report over Redis: print each run, and record it; until Ctrl-C."""
+    from urllib.parse import quote
+
+    from orakul.channels.redis import RedisChannel
+    from orakul.cli.logs import set_up_logs
+    from orakul.cli.pipelines import watch_pipelines
+
+    settings = load_settings({"data": data, "pipelines.redis": url})
+    set_up_logs(settings.log_level)
+    address = settings.pipelines.redis
+    if address is None:
+        owner = f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""
+        address = f"redis{'s' if tls else ''}://{owner}{host}:{port}/{db}"
+    watch_pipelines(settings, RedisChannel(address), as_json=as_json, record=not no_journal)
+
+
+@app.command()
 def celery(
     broker: Annotated[
         str | None,

@@ -16,6 +16,7 @@ __all__ = [
     "JwtSettings",
     "Key",
     "OperationsSettings",
+    "PipelinesSettings",
     "RetentionSettings",
     "Settings",
     "StreamSettings",
@@ -149,6 +150,29 @@ class EventsSettings(Section, frozen=True, kw_only=True):
     message_bytes: Annotated[
         int, Meta(ge=1024, le=128 * 1024 * 1024, description="A larger event is laid aside instead of relayed.")
     ] = 4 * 1024 * 1024
+
+
+class PipelinesSettings(Section, frozen=True, kw_only=True):
+    """Data pipelines that report over Redis (TDTP), watched by `orakul serve`, `run watch` or `watch tdtp`."""
+
+    redis: Annotated[
+        Annotated[str, Meta(pattern=r"^(rediss?|unix)://", title="the address of a Redis, redis://host:6379/0")] | None,
+        Meta(
+            description="Redis that pipelines report to: `redis://user:password@host:6379/0`, `rediss://` with TLS; "
+            "unset: `orakul serve` watches none.",
+            **_SECRET,
+        ),
+    ] = None
+    rules: Annotated[
+        tuple[dict[str, Any], ...],
+        Meta(
+            description="Rules of data quality, each a table `[[pipelines.rules]]` (docs/pipelines.md); empty: rows "
+            "that were loaded and not exported are warned of."
+        ),
+    ] = ()
+    look_seconds: Annotated[
+        float, Meta(ge=1, le=3600, description="The kept states are read this often, for what was not heard.")
+    ] = 15.0
 
 
 class RetentionSettings(Section, frozen=True, kw_only=True):
@@ -344,6 +368,7 @@ class Settings(Section, frozen=True, kw_only=True):
     jwt: JwtSettings = JwtSettings()
     celery: CelerySettings = CelerySettings()
     events: EventsSettings = EventsSettings()
+    pipelines: PipelinesSettings = PipelinesSettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
     web: WebSettings = WebSettings()

@@ -11,6 +11,7 @@
 | `PostgresFeed` | `tasks.Feed` |
 | `PostgresAudit` | `tasks.audit.Audit` |
 | `PostgresBulkJobs` | `tasks.bulk.BulkJobs` |
+| `PostgresPipelines` | `pipelines.room.PipelineRoom` |
 | `PostgresAccounts` | Orakul's own users |
 | `Connections` | what they share: give one to all of them, or a URL to each |
 | `EmbeddedPostgres` | a server of our own, in the data folder |
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.feed import PostgresFeed
     from orakul.journals.postgres.moments import PostgresMoments
     from orakul.journals.postgres.orders import PostgresOrders
+    from orakul.journals.postgres.pipelines import PostgresPipelines
     from orakul.journals.postgres.reader import PostgresReader
     from orakul.journals.postgres.retention import PostgresRetention
     from orakul.journals.postgres.room import PostgresRoom
@@ -47,6 +49,7 @@ __all__ = [
     "PostgresJournal",
     "PostgresMoments",
     "PostgresOrders",
+    "PostgresPipelines",
     "PostgresReader",
     "PostgresRetention",
     "PostgresRoom",
@@ -62,6 +65,7 @@ _MODULES = {
     "PostgresJournal": "append",
     "PostgresMoments": "moments",
     "PostgresOrders": "orders",
+    "PostgresPipelines": "pipelines",
     "PostgresReader": "reader",
     "PostgresRetention": "retention",
     "PostgresRoom": "room",

@@ -1,0 +1,121 @@
+"""Pipelines in the terminal: what the TDTP worker's document shows, in colour, or as lines of JSON."""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from orakul.cli.server import orderly_end
+from orakul.errors import MissingExtraError, UnavailableError
+from orakul.events import Event
+from orakul.pipelines import Broken, PipelineRun, PipelineWatcher, read_rules
+from orakul.pipelines.channel import Channel
+from orakul.pipelines.words import lines_of
+from orakul.settings import Settings
+
+__all__ = ["Printer", "watch_pipelines"]
+
+_COLOURS = {"event": "1", "success": "32", "failed": "31", "warn": "33", "running": "36", "quiet": "90"}
+_RULE = "-" * 55
+
+
+class Printer:
+    """Prints what a watcher meets."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._json = as_json
+        self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._lost = ""
+
+    def connected(self, shown: str) -> None:
+        """Say so, and that Ctrl-C ends it."""
+        self._lost = ""
+        if self._json:
+            return
+        self._print("plain", f"[TDTP Orchestrator] Подключен к Redis {shown}")
+        self._print("plain", "[TDTP Orchestrator] Слушаем события пайплайнов (Ctrl+C для остановки)...")
+        self._print("quiet", _RULE)
+
+    def lost(self, said: str, pause: float) -> None:
+        """Say so once for each reason; it is tried again without end."""
+        if said != self._lost:
+            self._lost = said
+            print(f"orakul: {said} Trying again, first in {pause:.1f} s.", file=sys.stderr, flush=True)
+
+    def run(self, run: PipelineRun, broken: Sequence[Broken]) -> None:
+        """Print a run."""
+        if self._json:
+            form = msgspec.to_builtins(run) | {"data_quality": msgspec.to_builtins(list(broken))}
+            print(msgspec.json.encode(form).decode(), flush=True)
+            return
+        for tone, line in lines_of(run, broken):
+            self._print(tone, line)
+
+    def unreadable(self, channel: str, said: str, raw: bytes) -> None:
+        """Warn of what was no message, and go on."""
+        shown = raw.decode("utf-8", "backslashreplace").encode("unicode_escape").decode()
+        print(f"orakul: {channel}: not a message of a pipeline: {said}: {shown:.80}", file=sys.stderr, flush=True)
+
+    def _print(self, tone: str, line: str) -> None:
+        colour = _COLOURS.get(tone) if self._coloured else None
+        with contextlib.suppress(BrokenPipeError):
+            print(f"\033[{colour}m{line}\033[0m" if colour else line, flush=True)
+
+
+def watch_pipelines(settings: Settings, channel: Channel, *, as_json: bool, record: bool) -> None:
+    """Watch until Ctrl-C or SIGTERM: print, and record where there is a journal to record in."""
+    stop = threading.Event()
+    rules = read_rules(settings.pipelines.rules)
+    with contextlib.ExitStack() as parts, orderly_end():
+        take, known = _journal(settings, parts) if record else (_forget, _nothing)
+        watcher = PipelineWatcher(
+            channel,
+            record=take,
+            tell=Printer(as_json=as_json),
+            rules=rules,
+            known=known,
+            look_seconds=settings.pipelines.look_seconds,
+            stop=stop,
+        )
+        watching = threading.Thread(target=watcher.run, name="orakul-pipelines", daemon=True)
+        parts.callback(watching.join, 5.0)
+        parts.callback(stop.set)
+        watching.start()
+        while watching.is_alive():
+            stop.wait(0.5)  # a join that a signal breaks off takes the thread for ended, on Python 3.11
+
+
+def _forget(*_events: Event) -> None:
+    """Record nothing."""
+
+
+def _nothing(_name: str) -> list[tuple[datetime, int | None]]:
+    return []
+
+
+def _journal(
+    settings: Settings, parts: contextlib.ExitStack
+) -> tuple[Callable[..., None], Callable[[str], list[tuple[datetime, int | None]]]]:
+    """Return what takes events and what knows earlier runs; where nothing of PostgreSQL is installed, neither."""
+    from orakul.assembly import open_database
+
+    try:
+        from orakul.journals.postgres import PostgresJournal, PostgresPipelines, migrations
+        from orakul.tasks.recorder import Recorder
+
+        database = parts.enter_context(open_database(settings))
+    except (MissingExtraError, ModuleNotFoundError) as error:
+        print(f"orakul: nothing is recorded: {error}", file=sys.stderr, flush=True)
+        return _forget, _nothing
+    with contextlib.suppress(UnavailableError):  # what is seen waits in the spool until the tables are there
+        migrations.upgrade(database.url)
+    recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))
+    recorder.start()
+    parts.callback(recorder.close, 5.0)
+    pipelines = PostgresPipelines(database.url)
+    parts.callback(pipelines.connections.close)
+    return recorder.record_together, pipelines.known
