@@ -179,7 +179,8 @@ def test_nobody_listening_is_said(url: str) -> None:
     async def law(house: House) -> None:
         stream = await house.listen("defect.*")
         receipts = await house.opened[0].publish([message(1), message(2, kind="weather.changed")])
-        assert [receipt.outcome for receipt in receipts] == [Outcome.CONFIRMED, Outcome.UNHEARD]
+        unheard = Outcome.CONFIRMED if house.url.startswith("kafka") else Outcome.UNHEARD  # Kafka cannot tell
+        assert [receipt.outcome for receipt in receipts] == [Outcome.CONFIRMED, unheard]
         assert all(receipt.settled for receipt in receipts)
         await received(stream, 1)
 

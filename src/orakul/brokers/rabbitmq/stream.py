@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from orakul.brokers.rabbitmq.acks import Acks
 from orakul.brokers.rabbitmq.wire import (
     ANSWER_SECONDS,
     ATTEMPT,
@@ -50,6 +51,7 @@ class RabbitStream:
         self._arrived: deque[Any] = deque()
         self._news = asyncio.Event()
         self._channel: Any = None
+        self._acks: Acks | None = None
         self._tag: str | None = None
         self._closed = False
 
@@ -67,6 +69,7 @@ class RabbitStream:
                     await channel.queue_bind(wanted.queue, self._exchange, routing_key=pattern)
                 await channel.basic_qos(prefetch_count=wanted.prefetch)
                 self._arrived.clear()
+                self._acks = Acks(channel)
                 self._tag = (await channel.basic_consume(wanted.queue, self._arrive)).consumer_tag
         except TROUBLE as error:
             unless_cancelled(error)
@@ -75,8 +78,11 @@ class RabbitStream:
         channel.closing.add_done_callback(lambda _: self._news.set())
 
     async def _arrive(self, delivered: Any) -> None:
-        self._arrived.append(delivered)
-        self._news.set()
+        acks = self._acks
+        if acks is not None and delivered.channel is acks.channel:
+            acks.came(delivered.delivery_tag)
+            self._arrived.append((delivered, acks))
+            self._news.set()
 
     def __aiter__(self) -> AsyncIterator[Received]:
         return self._each()
@@ -102,7 +108,7 @@ class RabbitStream:
                     continue
             if self._arrived:
                 count = min(limit, len(self._arrived))
-                return [_Received(self, self._arrived.popleft()) for _ in range(count)]
+                return [_Received(self, *self._arrived.popleft()) for _ in range(count)]
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
@@ -118,21 +124,25 @@ class RabbitStream:
         with contextlib.suppress(Exception):
             await self._channel.basic_cancel(self._tag, timeout=5)
             while self._arrived:
-                await self._channel.basic_nack(self._arrived.pop().delivery_tag, requeue=True)
+                delivered, _ = self._arrived.pop()
+                await self._channel.basic_nack(delivered.delivery_tag, requeue=True)
 
     async def leave(self) -> None:
         """Close the channel; what is not settled goes back."""
         with contextlib.suppress(Exception):
+            if self._acks is not None:
+                await self._acks.flush()
             await self._channel.close()
 
 
 class _Received:
     """Fulfils `delivery.Received`."""
 
-    __slots__ = ("_delivered", "_stream", "attempt", "message", "queue", "redelivered")
+    __slots__ = ("_acks", "_delivered", "_stream", "attempt", "message", "queue", "redelivered")
 
-    def __init__(self, stream: RabbitStream, delivered: Any) -> None:
+    def __init__(self, stream: RabbitStream, delivered: Any, acks: Acks) -> None:
         self._stream = stream
+        self._acks = acks
         self._delivered = delivered
         self.queue = stream.subscription.queue
         self.message = message_from(delivered)
@@ -143,11 +153,7 @@ class _Received:
 
     async def ack(self) -> None:
         """Say that it was handled."""
-        try:
-            await self._delivered.channel.basic_ack(self._delivered.delivery_tag, wait=False)
-        except TROUBLE as error:
-            unless_cancelled(error)
-            raise BrokerUnavailableError(f"{self.message.message_id} will come again: {said(error)}") from error
+        self._acks.ack(self._delivered.delivery_tag)
 
     async def retry(self, delay: float, reason: str = "") -> None:
         """Put it off, into the queue for such delays."""
