@@ -16,7 +16,7 @@ from stacks import Stack
 
 ORAKUL = [sys.executable, "-m", "orakul"]
 FAST = "sql: \"select i as id, 'строка ' || i as name from generate_series(1, 5000) i\""
-SLOW = 'sql: "select i as id, pg_sleep(0.005) from generate_series(1, 20000) i"'
+SLOW = "sql: \"select i as id, repeat('x', 20000) as filling, pg_sleep(0.005) from generate_series(1, 20000) i\""
 
 
 def write_plan(folder: Path, database: str, *, more: str = "", slow: str = SLOW, name: str = "sales") -> Path:
