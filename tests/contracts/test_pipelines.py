@@ -2,8 +2,9 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+from orakul.events import Event
 from orakul.journals.postgres import PostgresJournal, PostgresPipelines, PostgresReader
 from orakul.pipelines import PipelineWatcher
 from orakul.tasks import TaskQuery
@@ -28,15 +29,13 @@ def message(number: int, *, name: str = "MASK_V001", hours_ago: float = 0.0, **c
     return f"tdtp:pipeline:{name}", json.dumps(form | changes).encode()
 
 
-def void(_: object) -> None:
-    pass
-
-
 def watch(url: str, messages: list[tuple[str, bytes]]) -> PipelineWatcher:
-    journal = PostgresJournal(url)
-    watcher = PipelineWatcher(
-        Silent(), record=lambda *events: journal.append(events), known=PostgresPipelines(url).known
-    )  # type: ignore[arg-type]  # it is not listened to
+    journal, channel = PostgresJournal(url), cast("Any", Silent())
+
+    def record(*events: Event) -> None:
+        journal.append(events)
+
+    watcher = PipelineWatcher(channel, record=record, known=PostgresPipelines(url).known)
     watcher.take(messages)
     return watcher
 
