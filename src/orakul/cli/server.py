@@ -9,19 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from orakul.assembly import Assembly
-from orakul.errors import MissingExtraError, OrakulError, SettingsError
-from orakul.tasks.depths import depths_of
-from orakul.tasks.retention import rules_of
+from orakul.errors import MissingExtraError, SettingsError
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from orakul.web.stream import Hub
-
-__all__ = ["address_of", "bind", "orderly_end", "serve_until_ended", "web_application"]
+__all__ = ["address_of", "bind", "orderly_end", "serve_until_ended"]
 
 _UNTIL_LIVE = 3.0
 """How long the word that it is ready waits for the stream, which itself waits for a database that is away."""
@@ -75,72 +67,6 @@ def orderly_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
-    """Join the assembled parts with the web application; return it and the hub of its streams."""
-    from orakul.journals.postgres import PostgresMoments, PostgresRetention
-
-    try:
-        from orakul.web.app import create_app
-        from orakul.web.parts import Parts, WebSettings
-        from orakul.web.stream import Hub, StreamApp
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("orakul"):
-            raise
-        raise MissingExtraError(error.name or "fastapi", "web") from error
-    settings = assembly.settings
-    hub = Hub(
-        assembly.feed,
-        lambda owner: assembly.reader.summary(owner=owner),
-        capacity=settings.stream.connections,
-        heartbeat_seconds=settings.stream.heartbeat_seconds,
-    )
-    stream = StreamApp(hub)
-
-    def check_stream() -> None:
-        if not hub.stats().live:
-            raise OrakulError("the stream does not follow the journal")
-
-    async def start() -> None:
-        await stream.start()
-
-    parts = Parts(
-        settings=WebSettings.of(settings, assembly.secret),
-        reader=assembly.reader,
-        control=assembly.control,
-        orders=assembly.orders,
-        fleet=assembly.orders,
-        accounts=assembly.accounts,
-        audit=assembly.audit,
-        edited=assembly.edited,
-        bulk=assembly.bulk,
-        exports=assembly.exports,
-        tell=assembly.journal.append,
-        events=assembly.events,
-        replayer=assembly.replayer,
-        stream=stream,
-        room=assembly.room,
-        moments=PostgresMoments(assembly.connections),
-        retention=PostgresRetention(assembly.connections, rules_of(settings)),
-        depths=lambda queues: depths_of(assembly.runners, queues),
-        probes={"database": assembly.check_database, "stream": check_stream},
-        start=start,
-        facts=lambda: _stream_facts(hub),
-        notices=assembly.notices,
-    )
-    return create_app(parts), hub
-
-
-def _stream_facts(hub: "Hub") -> dict[str, float]:
-    stats = hub.stats()
-    return {
-        "orakul_stream_connections": stats.connections,
-        "orakul_stream_live": int(stats.live),
-        "orakul_stream_entries_total": stats.entries,
-        "orakul_stream_deliveries_total": stats.deliveries,
-        "orakul_stream_closed_slow_total": stats.closed_slow,
-    }
-
-
 def serve_until_ended(
     assembly: Assembly,
     listener: socket.socket,
@@ -153,10 +79,16 @@ def serve_until_ended(
     `ready` is told the address when requests are answered; `tending` is called about once a second, `ending` before the
     parts are stopped; all of them in the main thread.
     """
-    app, hub = web_application(assembly)
-    import uvicorn
+    try:
+        import uvicorn
 
-    from orakul.web.stream.server import StreamServer
+        from orakul.web.serving import web_application
+        from orakul.web.stream.server import StreamServer
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("orakul"):
+            raise
+        raise MissingExtraError(error.name or "fastapi", "web") from error
+    app, hub = web_application(assembly)
 
     class Server(StreamServer):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -129,7 +129,8 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     # More than the journal has connections, so that files are served while routes wait for it.
-    anyio.to_thread.current_default_thread_limiter().total_tokens = parts.settings.threads
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    limiter.total_tokens = max(limiter.total_tokens, parts.settings.threads)  # a host's, where we are mounted in one
     if parts.start is not None:
         await parts.start()
     try:

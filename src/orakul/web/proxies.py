@@ -58,5 +58,14 @@ class ForwardedHeaders:
             found["headers"].append((b"host", host.encode("latin-1")))
         prefix = headers.get("x-forwarded-prefix", "").split(",")[0].strip().rstrip("/")
         if prefix.startswith("/") and "//" not in prefix:
-            found["root_path"] = prefix
+            _place_below(found, prefix)
         return found
+
+
+def _place_below(scope: Scope, prefix: str) -> None:
+    """Say in the scope that all is below a prefix, also where we are mounted under a path of another application."""
+    if "app_root_path" not in scope:
+        scope["root_path"] = prefix
+    elif not scope["app_root_path"]:  # else the application around us knows of the prefix itself
+        scope["root_path"] = prefix + scope["root_path"]
+        scope["path"] = prefix + scope["path"]
