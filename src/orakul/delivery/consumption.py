@@ -68,6 +68,8 @@ class Consumption:
         self._lanes: dict[str, deque[Job]] = {}
         self._done: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._running: set[asyncio.Task[None]] = set()
+        self._finished: list[tuple[Job, str | None]] = []
+        self._finishing: asyncio.Task[None] | None = None
         self._busy = 0
         self._closing = False
         self._said = -_SAY_AGAIN
@@ -122,6 +124,8 @@ class Consumption:
             await asyncio.sleep(0.02)
         for worker in list(self._running):
             worker.cancel()
+        if self._finishing is not None:
+            await asyncio.wait([self._finishing], timeout=5.0)
         if self._running:
             await asyncio.wait(self._running, timeout=1.0)
         for job in self.in_hand.values():
@@ -229,10 +233,30 @@ class Consumption:
             await self._failed(job, error)
             return
         else:
-            self.deliveries.completed(job, "Duplicate" if seen else None)
+            self._finish(job, "Duplicate" if seen else None)
+            return
         self._remember(job)
         await self._settle(job, lambda received: received.ack())
         self._leave(job)
+
+    def _finish(self, job: Job, outcome: str | None) -> None:
+        """Record and acknowledge a handled message, together with others that end in the same round of the loop."""
+        self._finished.append((job, outcome))
+        if self._finishing is None:
+            self._finishing = asyncio.create_task(self._finish_all())
+
+    async def _finish_all(self) -> None:
+        try:
+            await asyncio.sleep(0)
+            while self._finished:
+                batch, self._finished = self._finished, []
+                self.deliveries.completed(batch)
+                for job, _ in batch:
+                    self._remember(job)
+                    await self._settle(job, lambda received: received.ack())
+                    self._leave(job)
+        finally:
+            self._finishing = None
 
     async def _call_when_possible(self, job: Job, argument: Any) -> bool:
         """Call the handler, waiting for a database of the inbox that is away as long as it takes."""

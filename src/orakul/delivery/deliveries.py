@@ -121,10 +121,17 @@ class Deliveries:
                 self._records.record(self._event(job, "task.pending", job.arrived, self._facts(job)))
                 job.shown = 1
 
-    def completed(self, job: Job, outcome: str | None = None) -> None:
-        """Record that the handler has returned; `outcome` where it was not called at all."""
-        self.counts["duplicates" if outcome else "completed"] += 1
-        self._end(job, self._event(job, "task.completed", time.time(), {"outcome": outcome} if outcome else {}))
+    def completed(self, jobs: Iterable[tuple[Job, str | None]]) -> None:
+        """Record that handlers have returned; an outcome where one was not called at all."""
+        now = time.time()
+        events = []
+        for job, outcome in jobs:
+            self.counts["duplicates" if outcome else "completed"] += 1
+            if job.shown < 2:  # noqa: PLR2004 (see Job)
+                events.append(self._begun(job))
+            events.append(self._event(job, "task.completed", now, {"outcome": outcome} if outcome else {}))
+            job.shown = 2
+        self._records.record_together(*events)
 
     def retrying(self, job: Job, error: BaseException, delay: float) -> None:
         """Record a failure after which it will be tried again."""
