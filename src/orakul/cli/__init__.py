@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orakul import __version__
-from orakul.cli import consume, db, demo, doctor, export, report, run, serve, tail, user, watch
+from orakul.cli import consume, db, dead, demo, doctor, events, export, report, run, serve, tail, user, watch
 from orakul.errors import OrakulError, SettingsError
 
 __all__ = ["app", "main"]
@@ -46,6 +46,8 @@ app.command("tail")(tail.command)
 app.command("report")(report.command)
 app.command("export")(export.command)
 app.command("doctor")(doctor.command)
+events.app.add_typer(dead.app, name="dead")
+app.add_typer(events.app, name="events")
 app.add_typer(run.app, name="run")
 app.add_typer(watch.app, name="watch")
 app.add_typer(db.app, name="db")

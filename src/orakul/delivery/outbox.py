@@ -96,7 +96,7 @@ def row_of(
     notify: bool | None = None,
 ) -> OutboxRow:
     """Return the event as a row; raise InvalidEventError where it does not fit its type, or has no form in JSON."""
-    CATALOGUE.check(event)
+    event = CATALOGUE.stamped(event)
     try:
         message = message_of(event, subject, _trace_context() | dict(headers or {}))
         envelope = message.body.decode()

@@ -7,7 +7,7 @@ from orakul.events.context import as_user, current_user
 from orakul.events.event import Event, new_event_id, utc_now
 
 if TYPE_CHECKING:
-    from orakul.events.catalogue import CATALOGUE, Catalogue, EventType, event_type
+    from orakul.events.catalogue import CATALOGUE, Catalogue, EventType, event_type, upcast
     from orakul.events.dispatcher import Dispatcher
     from orakul.events.observer import AnyObserver, AsyncObserver, Observer, TaskObserver, TypedObserver
 
@@ -26,12 +26,13 @@ __all__ = [
     "current_user",
     "event_type",
     "new_event_id",
+    "upcast",
     "utc_now",
 ]
 
 # What records an event needs no more than the event: the rest is loaded when it is asked for.
 _ELSEWHERE = {
-    **dict.fromkeys(("CATALOGUE", "Catalogue", "EventType", "event_type"), "catalogue"),
+    **dict.fromkeys(("CATALOGUE", "Catalogue", "EventType", "event_type", "upcast"), "catalogue"),
     **dict.fromkeys(("AnyObserver", "AsyncObserver", "Observer", "TaskObserver", "TypedObserver"), "observer"),
     "Dispatcher": "dispatcher",
 }

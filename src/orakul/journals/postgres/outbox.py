@@ -13,7 +13,15 @@ from orakul.delivery.outbox import OutboxRow
 from orakul.errors import OrakulError
 from orakul.journals.postgres.connection import SCHEMA, Connections
 
-__all__ = ["CHANNEL", "publish_alone", "publish_django", "publish_psycopg", "publish_sqlalchemy"]
+__all__ = [
+    "CHANNEL",
+    "laid_aside",
+    "publish_alone",
+    "publish_django",
+    "publish_psycopg",
+    "publish_sqlalchemy",
+    "put_back",
+]
 
 CHANNEL = "oracle_outbox"
 """Where the relay listens, when publishers are set to wake it."""
@@ -115,3 +123,28 @@ def _statements(row: OutboxRow) -> list[Any]:
     }
     insert = (_WAKING if row.notify else _QUIET, values)
     return [(_LOCK, {"ordering_key": row.ordering_key}), insert] if row.lock else [insert]
+
+
+_ASIDE = f"""
+SELECT died_at, event_id::text, event_type, ordering_key, attempts, last_error
+FROM {SCHEMA}.outbox_dead WHERE %(type)s::text IS NULL OR event_type = %(type)s ORDER BY died_at LIMIT 1000
+"""  # noqa: S608 (constants)
+# They get new numbers: events of their subjects that came after them have gone before.
+_BACK = f"""
+WITH back AS (
+    DELETE FROM {SCHEMA}.outbox_dead WHERE %(type)s::text IS NULL OR event_type = %(type)s RETURNING *
+)
+INSERT INTO {SCHEMA}.outbox (event_id, event_type, ordering_key, envelope, headers, created_at)
+SELECT event_id, event_type, ordering_key, envelope, headers, created_at FROM back ORDER BY seq
+ON CONFLICT (event_id) DO NOTHING
+"""  # noqa: S608 (constants)
+
+
+def laid_aside(connections: Connections, event_type: str | None = None) -> list[Any]:
+    """Return what could not be relayed: when it was laid aside, id, type, subject, how often refused, why."""
+    return connections.run("read", lambda connection: connection.execute(_ASIDE, {"type": event_type}).fetchall())
+
+
+def put_back(connections: Connections, event_type: str | None = None) -> int:
+    """Put what was laid aside into the outbox again; return how many."""
+    return connections.run("write", lambda connection: connection.execute(_BACK, {"type": event_type}).rowcount)
