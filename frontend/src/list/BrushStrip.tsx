@@ -1,4 +1,4 @@
-import { lazy, Suspense } from "react";
+import { lazy, memo, Suspense } from "react";
 import type { ComponentType } from "react";
 
 import { changeView, momentOf } from "#/app/view";
@@ -37,7 +37,7 @@ export function keepBrush(open: boolean): void {
 }
 
 /** The throughput over time, from which the list's time is brushed. */
-export function BrushStrip({ view }: { view: View }) {
+export const BrushStrip = memo(function BrushStrip({ view }: { view: View }) {
   if (!Brush) return null;
   return (
     <div className="brush-strip">
@@ -53,4 +53,4 @@ export function BrushStrip({ view }: { view: View }) {
       </Suspense>
     </div>
   );
-}
+});

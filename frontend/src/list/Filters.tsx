@@ -1,6 +1,6 @@
 import { useLingui } from "@lingui/react/macro";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { memo, useState } from "react";
 import type { RefObject } from "react";
 
 import { useRoom } from "#/app/room";
@@ -23,7 +23,7 @@ interface Props {
 }
 
 /** What narrows the list: fields above, and below them, each to be taken away, what is set. */
-export function Filters({ view, searchRef }: Props) {
+export const Filters = memo(function Filters({ view, searchRef }: Props) {
   const { t } = useLingui();
   const { me } = useRoom();
   const staff = me.role !== "user";
@@ -98,7 +98,7 @@ export function Filters({ view, searchRef }: Props) {
       <ActiveFilters view={view} />
     </search>
   );
-}
+});
 
 /** What can be chosen, and what is chosen, which may be none of it any more. */
 const withSet = (options: readonly string[], set: string): string[] => [...new Set([...options, set])].filter(Boolean);

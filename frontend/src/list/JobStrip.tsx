@@ -1,5 +1,5 @@
 import { useLingui } from "@lingui/react/macro";
-import { useSyncExternalStore } from "react";
+import { memo, useSyncExternalStore } from "react";
 
 import { changeView } from "#/app/view";
 import { Icon } from "#/pieces/Icon";
@@ -10,11 +10,11 @@ import { jobStore } from "./jobs";
 import { useJob, useRunningJobs } from "./useJob";
 
 /** The jobs of many commands that were begun here or still run, each with how far it is. */
-export function JobStrip() {
+export const JobStrip = memo(function JobStrip() {
   useRunningJobs();
   const jobs = useSyncExternalStore(jobStore.subscribe, jobStore.snapshot);
   return jobs.map((job) => <Job key={job.job_id} first={job} />);
-}
+});
 
 function Job({ first }: { first: BulkJob }) {
   const { t } = useLingui();

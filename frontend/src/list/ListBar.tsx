@@ -1,5 +1,5 @@
 import { useLingui } from "@lingui/react/macro";
-import { lazy, Suspense, useSyncExternalStore } from "react";
+import { lazy, memo, Suspense, useSyncExternalStore } from "react";
 
 import { Link } from "#/app/Link";
 import { findPage } from "#/app/pages";
@@ -30,7 +30,7 @@ interface Props {
 }
 
 /** The states with their counts, and what concerns the list as a whole. */
-export function ListBar({ view, counts, held, onShowNew, chart, onChart }: Props) {
+export const ListBar = memo(function ListBar({ view, counts, held, onShowNew, chart, onChart }: Props) {
   const { t, i18n } = useLingui();
   const { feed } = useRoom();
   const hold = useSyncExternalStore(feed.onHold, feed.holdState);
@@ -66,7 +66,7 @@ export function ListBar({ view, counts, held, onShowNew, chart, onChart }: Props
       )}
       <div className="list-tools">
         {errors && (
-          <Link className="button-quiet list-link" href={hrefTo("errors", searchOf(filters))}>
+          <Link className="button-quiet list-link" href={hrefTo("errors", searchOf(filters))} aria-label={t`Grouped by error`} title={t`Grouped by error`}>
             <Icon name="group" />
             <span className="tool-word">{t`Grouped by error`}</span>
           </Link>
@@ -103,4 +103,4 @@ export function ListBar({ view, counts, held, onShowNew, chart, onChart }: Props
       </div>
     </div>
   );
-}
+});

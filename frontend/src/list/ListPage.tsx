@@ -112,10 +112,10 @@ export function ListPage({ quiet, onKeys }: Props) {
     if (!selection.isEmpty()) selection.clear();
     else if (currentView().task !== null) close();
   };
-  const toggleChart = () => {
+  const toggleChart = useCallback(() => {
     keepBrush(!chart);
     setChart(!chart);
-  };
+  }, [chart]);
   useKeys({
     enabled: () => !quiet && questionStore.snapshot() === null,
     down: () => move(1),

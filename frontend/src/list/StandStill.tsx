@@ -1,6 +1,6 @@
 import { plural } from "@lingui/core/macro";
 import { useLingui } from "@lingui/react/macro";
-import { useSyncExternalStore } from "react";
+import { memo, useSyncExternalStore } from "react";
 
 import { useRoom } from "#/app/room";
 import { useLink } from "#/header/useLink";
@@ -8,7 +8,7 @@ import { Icon } from "#/pieces/Icon";
 import { formatClock } from "#/texts/format";
 
 /** Says why the list stands still: held by the reader, or cut off from what it shows, and since when. */
-export function StandStill() {
+export const StandStill = memo(function StandStill() {
   const { t, i18n } = useLingui();
   const { feed } = useRoom();
   const hold = useSyncExternalStore(feed.onHold, feed.holdState);
@@ -36,4 +36,4 @@ export function StandStill() {
       )}
     </>
   );
-}
+});
