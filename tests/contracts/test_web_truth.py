@@ -102,6 +102,7 @@ def test_every_route_answers_as_the_document_says(world: World) -> None:
         "/v1/auth/token": {"data": {"username": "ann", "password": PASSWORD}},
         "/api/views": {"json": {"name": "failures"}},
         "/api/bulk": {"json": {"command": "retry", "filter": {}}},
+        "/api/exports": {"json": {"plan": "sales.yaml"}},
         "/api/tasks/{task_id}/run": {"json": {"args": [2], "kwargs": {}}},
     }
     for who in ("admin", "viewer", "other", "owner", None):
