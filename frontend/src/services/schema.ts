@@ -516,6 +516,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pipelines, with the last runs of each
+         * @description Return each result with its last run, how fresh that is, and the runs before; a user's, of what is theirs.
+         */
+        get: operations["pipelines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pipelines/{result_name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One pipeline's last word
+         * @description Return the last word on a result (`status`, rows, times, `late_seconds`) and its last runs, newest first.
+         */
+        get: operations["pipeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/queues": {
         parameters: {
             query?: never;
@@ -574,6 +614,114 @@ export interface paths {
         get: operations["retention_preview"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rules
+         * @description Return the rules of `orakul.toml` and of the page, what is wrong with them, and the notifiers that there are.
+         */
+        get: operations["rules"];
+        put?: never;
+        /**
+         * Make a rule
+         * @description Make a rule; it holds within seconds, in every process that runs reactions.
+         */
+        post: operations["create_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a rule would have told
+         * @description Return what a rule that is not yet made would have told in the last day; nothing is sent.
+         */
+        post: operations["preview_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change a rule
+         * @description Change a rule made on the page; one of `orakul.toml` is changed there (409).
+         */
+        put: operations["change_rule"];
+        post?: never;
+        /**
+         * Delete a rule
+         * @description Delete a rule made on the page; messages that it has made are delivered all the same.
+         */
+        delete: operations["delete_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{rule_id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What this rule would have told
+         * @description Return what a rule, as it is now, would have told in the last day; nothing is sent.
+         */
+        get: operations["preview_of_rule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{rule_id}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a sample
+         * @description Send a sample of the rule's message to each of its notifiers, now.
+         */
+        post: operations["try_rule"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1645,6 +1793,15 @@ export interface components {
             next: string | null;
         };
         /**
+         * NotifierItem
+         * @description A notifier of the settings; `trouble` is why it cannot be used. Its options are shown nowhere.
+         */
+        NotifierItem: {
+            kind: string;
+            name: string;
+            trouble: string | null;
+        };
+        /**
          * OperationBottleneck
          * @description Where time goes. `share` is of the parent's total time, 0 to 1; `reason` says what of it stands out.
          */
@@ -1701,6 +1858,36 @@ export interface components {
             paused_by: string | null;
             queue: string;
             reason: string | null;
+        };
+        /**
+         * PipelineList
+         * @description Pipelines, by the name of their result; `partial` where there are more than are shown.
+         */
+        PipelineList: {
+            items: components["schemas"]["PipelineState"][];
+            partial: boolean;
+        };
+        /**
+         * PipelineState
+         * @description The last word on a result, and how fresh it is.
+         */
+        PipelineState: {
+            data_quality: Record<string, never>[];
+            duration_ms: number | null;
+            error: string | null;
+            finished_at: string | null;
+            late_seconds: number | null;
+            pipeline_name: string;
+            result_name: string;
+            rows_exported: number | null;
+            rows_loaded: number | null;
+            runs: components["schemas"]["RunPoint"][];
+            silent_seconds: number | null;
+            started_at: string | null;
+            status: string;
+            task_id: string;
+            task_status: string;
+            usual_seconds: number | null;
         };
         /**
          * PlanList
@@ -1861,6 +2048,86 @@ export interface components {
             task_ids: string[];
         };
         /**
+         * Rule
+         * @description When what is told to whom.
+         *
+         *         Events are in groups, by the fields in `group`. A group has one message in `every` at most; those in between are
+         *         told together at its end. With `times`, it has one when so many came within so long. `limit` bounds the messages of
+         *         the whole rule: of what is beyond it, one message tells the number. In `quiet` hours nothing is sent, and told
+         *         together after them. `recovered` tells once when a task of the same kind and name completes after failures that were
+         *         told.
+         */
+        Rule: {
+            enabled?: boolean;
+            every?: string;
+            group?: string[];
+            limit?: string;
+            name: string;
+            notify: string[];
+            quiet?: string;
+            recovered?: boolean;
+            severity?: ("error" | "info" | "recovered" | "warning") | null;
+            text?: string;
+            times?: string;
+            title?: string;
+            when: components["schemas"]["When"];
+        };
+        /**
+         * RuleItem
+         * @description A rule, where it is from, what is wrong with it, and its deliveries of the last day by status.
+         *
+         *         One of `orakul.toml` (`source` is `file`) is changed there.
+         */
+        RuleItem: {
+            author: string | null;
+            deliveries: {
+                [key: string]: number;
+            };
+            rule: components["schemas"]["Rule"];
+            rule_id: string;
+            /** @enum {unknown} */
+            source: "file" | "page";
+            trouble: string | null;
+            updated_at: string | null;
+        };
+        /**
+         * RuleList
+         * @description The rules, and the notifiers that they may name.
+         */
+        RuleList: {
+            items: components["schemas"]["RuleItem"][];
+            next: string | null;
+            notifiers: components["schemas"]["NotifierItem"][];
+        };
+        /**
+         * RulePreview
+         * @description What a rule would have told in the last day: `total` messages, the latest 200 of them in `items`.
+         *
+         *         `looked` events were looked at; `partial` says that there were more.
+         */
+        RulePreview: {
+            items: components["schemas"]["RulePreviewItem"][];
+            looked: number;
+            partial: boolean;
+            total: number;
+            trouble: string | null;
+        };
+        /**
+         * RulePreviewItem
+         * @description A message that would have been.
+         */
+        RulePreviewItem: {
+            /** Format: date-time */
+            at: string;
+            count: number;
+            /** @enum {unknown} */
+            kind: "alert" | "over" | "recovered";
+            severity: string;
+            task_id: string | null;
+            text: string;
+            title: string;
+        };
+        /**
          * Rules
          * @description How many days things are kept: ended tasks (`kinds`: those of single kinds), events, log lines.
          *
@@ -1888,6 +2155,22 @@ export interface components {
             logs_days?: number | null;
             reason?: string | null;
             tasks_days?: number | null;
+        };
+        /**
+         * RunPoint
+         * @description One run, for a chart. Times are aware, UTC; durations milliseconds.
+         */
+        RunPoint: {
+            data_quality: Record<string, never>[];
+            duration_ms: number | null;
+            error: string | null;
+            finished_at: string | null;
+            rows_exported: number | null;
+            rows_loaded: number | null;
+            started_at: string | null;
+            status: string;
+            task_id: string;
+            task_status: string;
         };
         /**
          * RunningTask
@@ -2115,6 +2398,23 @@ export interface components {
             token_type: string;
         };
         /**
+         * Tried
+         * @description What came of a sample; `trouble` is what is wrong with the templates.
+         */
+        Tried: {
+            items: components["schemas"]["TriedItem"][];
+            trouble: string | null;
+        };
+        /**
+         * TriedItem
+         * @description What came of a sample at one notifier.
+         */
+        TriedItem: {
+            delivered: boolean;
+            notifier: string;
+            said: string;
+        };
+        /**
          * Turn
          * @description A task's change of status (`previous` null: it is new), or, with `paused` said, a change of a queue's pause.
          */
@@ -2167,6 +2467,20 @@ export interface components {
         Wellbeing: {
             status: string;
             version: string;
+        };
+        /**
+         * When
+         * @description Which events. Fields left empty do not ask; patterns take `*` and `?`, and one of several is enough.
+         *
+         *         `data` asks for fields of the event's data by their path: `{"error.type" = "Timeout*", "rows" = ">= 10"}`.
+         */
+        When: {
+            data?: Record<string, never>;
+            event?: string[];
+            kind?: string[];
+            name?: string[];
+            queue?: string[];
+            status?: string[];
         };
         /**
          * WorkerItem
@@ -4241,6 +4555,139 @@ export interface operations {
             };
         };
     };
+    pipelines: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pipelines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline: {
+        parameters: {
+            query?: {
+                /** @description How many of the last runs. */
+                runs?: number;
+            };
+            header?: never;
+            path: {
+                result_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pipeline. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineState"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     queues: {
         parameters: {
             query?: never;
@@ -4485,6 +4932,551 @@ export interface operations {
             };
             /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules, by name, and the notifiers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleList"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rule"];
+            };
+        };
+        responses: {
+            /** @description The rule, as it is kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleItem"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rule"];
+            };
+        };
+        responses: {
+            /** @description The messages of the last day. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePreview"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule's id. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rule"];
+            };
+        };
+        responses: {
+            /** @description The rule, as it is kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleItem"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule's id. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task's state, or what is known of it, does not allow the command. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_of_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule's id. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages of the last day. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePreview"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request does not fit: an unknown filter, cursor, sort or value. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The journal or the broker does not answer; try again. */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule's id. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came of it at each notifier. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tried"];
+                };
+            };
+            /** @description Not signed in: the token is missing, expired or forged. */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, but this is not for you; or a command with the cookie from a foreign page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such task for you. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
