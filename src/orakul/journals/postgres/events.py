@@ -164,9 +164,9 @@ class PostgresEventRoom:
             steps.append(
                 JourneyStep(at=relayed, step="relayed", note=said, outcome=None if note.get("heard") else "unheard")
             )
-        steps += [_step(row) for row in self._rows(_STEPS, [event_id, event.timestamp])]
-        steps.sort(key=lambda step: step.at)
-        return Journey(event=event, steps=steps)
+        # A quick consumer has begun before the relay has the broker's answer: it was relayed first all the same.
+        reports = [_step(row) for row in self._rows(_STEPS, [event_id, event.timestamp])]
+        return Journey(event=event, steps=[*steps, *sorted(reports, key=lambda step: step.at)])
 
     # -- dead letters
 
