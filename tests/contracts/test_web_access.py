@@ -67,6 +67,8 @@ TABLE = [
     Row("PUT", "/api/retention", owner=403, other=403, viewer=403, json={"events_days": 60}),
     Row("GET", "/api/retention/preview", owner=403, other=403),
     Row("GET", "/api/moment/changes?from=2026-03-01&to=2026-03-02"),
+    Row("GET", "/api/pipelines"),
+    Row("GET", "/api/pipelines/MASK_V001", owner=404, other=404, viewer=404, admin=404),
     Row("GET", "/api/charts"),
     Row("GET", "/api/insights"),
     Row("GET", "/api/operations"),

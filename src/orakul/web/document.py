@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse
 
 from orakul.delivery.room import EventFigures, Journey, PublishedPage
+from orakul.pipelines.room import PipelineList, PipelineState, RunPoint
 from orakul.reactions.desk import RuleItem, RuleList, RulePreview, Tried
 from orakul.reactions.rule import Rule
 from orakul.tasks import Summary
@@ -47,6 +48,9 @@ _SHOWN: tuple[type, ...] = (
     room_views.ViewList,
     room_views.ViewForm,
     operation_views.OperationReport,
+    PipelineList,
+    PipelineState,
+    RunPoint,
     Rule,
     RuleItem,
     RuleList,

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from orakul.delivery.room import EventRoom, Replayer
 from orakul.events import Event
 from orakul.exports.desk import ExportDesk
+from orakul.pipelines.room import PipelineRoom
 from orakul.reactions.desk import RuleDesk
 from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
@@ -190,6 +191,7 @@ class Parts:
     events: EventRoom | None = None
     replayer: Replayer | None = None
     rules: RuleDesk | None = None
+    pipelines: PipelineRoom | None = None
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None
