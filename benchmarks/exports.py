@@ -55,6 +55,7 @@ import os, sys
 import duckdb, duckdb_extensions
 url, _, folder, sql = sys.argv[1:]
 connection = duckdb.connect()
+connection.execute("SET enable_progress_bar = false")
 duckdb_extensions.import_extension("postgres_scanner", con=connection)
 connection.execute("LOAD postgres_scanner")
 connection.execute(f"ATTACH '{url}' AS pg (TYPE postgres, READ_ONLY)")

@@ -7,9 +7,8 @@ import io
 import itertools
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +24,9 @@ from orakul.exports.part_file import PartFile
 from orakul.exports.parts import BatchParts, Parts, TextParts
 from orakul.exports.plan import Csv, Output
 from orakul.exports.python_rows import Batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LETTERS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
 ROW = st.tuples(
