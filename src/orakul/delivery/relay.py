@@ -18,7 +18,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -191,7 +191,7 @@ class Relay:
             await asyncio.gather(waiting, ending, return_exceptions=True)
 
     def _claimed(self, held: int) -> None:
-        if held > self.counts.parts:
+        if held > self.counts.parts and self.counts.trouble is None:
             _log.info("Relaying %d of %d parts of the outbox", held, PARTS)
         self.counts.parts = held
 
@@ -285,7 +285,7 @@ class Relay:
             "heard": receipt.outcome is Outcome.CONFIRMED,
             "subject": row.ordering_key,
             "refused": row.attempts,
-            "published_at": row.created_at.isoformat(),
+            "published_at": row.created_at.astimezone(UTC).isoformat(),
         }
         return msgspec.structs.replace(event, extra=event.extra | {"relayed": note})
 
