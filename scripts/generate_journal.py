@@ -27,11 +27,13 @@ from orakul.journals.postgres.migrations import upgrade
 USERS, NAMES, QUEUES, WORKERS = 5_000, 300, 8, 40
 _CHUNK = 500_000
 _BEGIN = time.perf_counter()
-_TASKS = """
-INSERT INTO orakul.tasks (
+_COLUMNS = """
     task_id, created_at, started_at, finished_at, updated_at, era, run, name_era, queue_era, worker_era, attempt,
     priority, rank, event_id, status, kind, name, user_id, queue, worker, parent_id, error_type, error_place,
-    error_message, arguments, result)
+    error_message, arguments, result"""
+_TASKS = """
+INSERT INTO orakul.tasks ({columns}, error_key)
+SELECT made.*, orakul.error_key(status, error_type, error_place, coalesce(error_message, '')) FROM (
 SELECT md5(n::text)::uuid::text, created, started, finished, coalesce(finished, started, created), 17592186044416, 0,
     17592186044416, 17592186044416, 17592186044416, 1, 5, 5, md5(n::text), status,
     CASE WHEN named % 20 = 0 THEN 'export' WHEN named % 50 = 1 THEN 'operation' ELSE 'celery' END,
@@ -61,7 +63,8 @@ LATERAL (SELECT CASE WHEN status <> 'pending'
                      THEN created + interval '3 seconds' * -ln(1 - random()) END AS started) AS s,
 LATERAL (SELECT CASE WHEN status NOT IN ('pending', 'in_progress')
                      THEN started + interval '1 second' * (0.05 + named % 17) * -ln(1 - random()) END AS finished) AS f
-"""
+) AS made ({columns})
+""".replace("{columns}", _COLUMNS)
 _EVENTS = """
 INSERT INTO orakul.events (seq, timestamp, event_id, event_type, task_id, user_id, data)
 SELECT nextval('orakul.journal_seq'), moment, md5(t.task_id || k), told, t.task_id, t.user_id,
