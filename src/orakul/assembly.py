@@ -20,6 +20,7 @@ from orakul.events import Event
 from orakul.events.installed import GROUP, installed_observers
 from orakul.exports.desk import ExportDesk, desk_of
 from orakul.exports.names import KINDS as EXPORTS
+from orakul.pipelines import PipelineWatcher, read_rules
 from orakul.reactions.desk import RuleDesk
 from orakul.reactions.making import Notifiers
 from orakul.reactions.occurrence import KIND as REACTION
@@ -52,9 +53,19 @@ if TYPE_CHECKING:
         PostgresRoom,
     )
     from orakul.journals.postgres.events import PostgresEventRoom
+    from orakul.pipelines.channel import Channel
     from orakul.runners.delivery.replaying import BulkReplay
 
-__all__ = ["Assembly", "Database", "assemble", "open_database", "open_recorder", "reactions_of", "runners"]
+__all__ = [
+    "Assembly",
+    "Database",
+    "assemble",
+    "open_database",
+    "open_recorder",
+    "pipelines_of",
+    "reactions_of",
+    "runners",
+]
 
 log = logging.getLogger("orakul")
 
@@ -124,6 +135,7 @@ class Assembly:
     recorder: Recorder | None = None
     relays: Relays | None = None
     reactions: Reactions | None = None
+    pipelines: PipelineWatcher | None = None
     _chores: "list[_Chore]" = field(default_factory=list)
     _migrated: threading.Event = field(default_factory=threading.Event)
 
@@ -150,6 +162,9 @@ class Assembly:
             recorder = self.recorder
             self.relays = Relays(self.settings, url, lambda events: recorder.record_together(*events))
             self.relays.start()
+        self.pipelines = pipelines_of(self.settings, self.database, self.recorder)
+        if self.pipelines is not None:
+            self.pipelines.start()
         reaper = Reaper(self.journal, self.orders, lease_seconds=self.settings.lease_seconds)
         self._begin("keeping the tables up to date", upgrade, every=1.0)
         self._begin("looking for lost workers", reaper.sweep, every=min(5.0, self.settings.lease_seconds / 4))
@@ -176,6 +191,8 @@ class Assembly:
             self.relays.stop(5.0)
         if self.reactions is not None and self.reactions.begun:
             self.reactions.stop(5.0)
+        if self.pipelines is not None:
+            self.pipelines.stop()
         for chore in self._chores:
             chore.join(3.0)  # one that waits for a database that is away ends with the process
         if self.exports is not None:
@@ -188,6 +205,8 @@ class Assembly:
     def notices(self) -> dict[str, str]:
         """Return how it stands with the brokers, where they are set: `ok`, or what they said last."""
         relay = {} if self.relays is None else {"relay": self.relays.trouble or "ok"}
+        if self.pipelines is not None:
+            relay["pipelines"] = self.pipelines.trouble or "ok"
         telling = next((chore for chore in self._chores if chore.what == _ORDERS), None)
         if telling is None:
             return relay
@@ -294,6 +313,23 @@ def reactions_of(settings: Settings, url: str, record: Callable[[Sequence[Event]
         rules_in(settings.rules),
         record,
         public_url=settings.public_url,
+    )
+
+
+def pipelines_of(settings: Settings, database: Database, recorder: Recorder) -> PipelineWatcher | None:
+    """Return the watcher of the pipelines that the settings name; None where they name none."""
+    address = settings.pipelines.redis
+    if address is None:
+        return None
+    from orakul.journals.postgres import PostgresPipelines  # noqa: PLC0415 (a product)
+
+    channel: Channel = extensions.load("orakul.channels", address.partition(":")[0])(address)
+    return PipelineWatcher(
+        channel,
+        record=recorder.record_together,
+        rules=read_rules(settings.pipelines.rules),
+        known=PostgresPipelines(database.url).known,
+        look_seconds=settings.pipelines.look_seconds,
     )
 
 

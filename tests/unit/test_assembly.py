@@ -18,7 +18,7 @@ def notices_after(error: Exception | None) -> dict[str, str]:
 
     chore = _Chore(_ORDERS, repeat, every=0.0)
     chore.run()
-    return Assembly.notices(SimpleNamespace(relays=None, _chores=[chore]))  # type: ignore[arg-type]
+    return Assembly.notices(SimpleNamespace(relays=None, pipelines=None, _chores=[chore]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -68,7 +68,6 @@ class Printer:
 
 def watch_pipelines(settings: Settings, channel: Channel, *, as_json: bool, record: bool) -> None:
     """Watch until Ctrl-C or SIGTERM: print, and record where there is a journal to record in."""
-    stop = threading.Event()
     rules = read_rules(settings.pipelines.rules)
     with contextlib.ExitStack() as parts, orderly_end():
         take, known = _journal(settings, parts) if record else (_forget, _nothing)
@@ -79,14 +78,11 @@ def watch_pipelines(settings: Settings, channel: Channel, *, as_json: bool, reco
             rules=rules,
             known=known,
             look_seconds=settings.pipelines.look_seconds,
-            stop=stop,
         )
-        watching = threading.Thread(target=watcher.run, name="orakul-pipelines", daemon=True)
-        parts.callback(watching.join, 5.0)
-        parts.callback(stop.set)
-        watching.start()
-        while watching.is_alive():
-            stop.wait(0.5)  # a join that a signal breaks off takes the thread for ended, on Python 3.11
+        parts.callback(watcher.stop)
+        watcher.start()
+        while watcher.is_alive():
+            time.sleep(0.5)  # a join that a signal breaks off takes the thread for ended, on Python 3.11
 
 
 def _forget(*_events: Event) -> None:

@@ -57,6 +57,20 @@ def relay(data: Data = None) -> None:
 
 
 @app.command()
+def watch(data: Data = None) -> None:
+    """Watch the pipelines that orakul.toml names, and record their runs, until SIGTERM or Ctrl-C."""
+    from orakul.channels.redis import RedisChannel
+    from orakul.cli.logs import set_up_logs
+    from orakul.cli.pipelines import watch_pipelines
+
+    settings = load_settings({"data": data})
+    set_up_logs(settings.log_level)
+    if settings.pipelines.redis is None:
+        raise SettingsError("which pipelines? Set ORAKUL_PIPELINES_REDIS to redis://host:6379/0")
+    watch_pipelines(settings, RedisChannel(settings.pipelines.redis), as_json=False, record=True)
+
+
+@app.command()
 def reactions(data: Data = None) -> None:
     """Tell people and systems what the rules say, until SIGTERM or Ctrl-C.
 

@@ -74,7 +74,7 @@ class _Memory:
 
 
 class PipelineWatcher:
-    """Hears one channel until `stop` is set: tells `tell`, and gives events to `record`."""
+    """Hears one channel until it is stopped: tells `tell`, and gives events to `record`."""
 
     def __init__(
         self,
@@ -85,7 +85,6 @@ class PipelineWatcher:
         rules: Sequence[Rule] = DEFAULT,
         known: Callable[[str], Iterable[tuple[datetime, int | None]]] = lambda _name: (),
         look_seconds: float = 15.0,
-        stop: threading.Event | None = None,
     ) -> None:
         self._channel = channel
         self._record = record
@@ -93,22 +92,41 @@ class PipelineWatcher:
         self._rules = tuple(rules)
         self._known = known
         self._look_seconds = look_seconds
-        self._stop = stop or threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._memories: OrderedDict[str, _Memory] = OrderedDict()
         self._look_now = threading.Event()
         self.heard = 0
         """Messages heard or found, each once."""
         self.unreadable = 0
+        self.trouble: str | None = None
+        """Why the channel is not heard now; None where it is."""
+
+    def start(self) -> None:
+        """Watch, in a thread of its own."""
+        self._thread = threading.Thread(target=self.run, name="orakul-pipelines", daemon=True)
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Say whether it watches."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self, deadline: float = 5.0) -> None:
+        """End, within so many seconds."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(deadline)
 
     def run(self) -> None:
-        """Watch until `stop` is set."""
+        """Watch, in the caller's thread, until `stop` is called."""
         looker = threading.Thread(target=self._keep_looking, name="orakul-pipeline-states", daemon=True)
         looker.start()
         pause = 0.0
         while not self._stop.wait(pause):
             try:
                 self._channel.listen()
+                self.trouble = None
                 if self._tell is not None:
                     self._tell.connected(self._channel.shown)
                 pause = 0.0
@@ -119,6 +137,9 @@ class PipelineWatcher:
                 pause = min(max(_SHORTEST_PAUSE, pause * 2), _LONGEST_PAUSE)
                 if self._tell is not None:
                     self._tell.lost(str(error), pause)
+                elif self.trouble != str(error):
+                    _log.warning("%s Trying again, first in %.1f s.", error, pause)
+                self.trouble = str(error)
         self._look_now.set()
         looker.join(5.0)
         self._channel.close()
