@@ -1,5 +1,5 @@
 import { useLingui } from "@lingui/react/macro";
-import { useId, useState } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 import type { ReactNode } from "react";
 
 import { useExplain } from "#/app/commands";
@@ -30,6 +30,8 @@ export function RuleEditor({ ruleId, start, notifiers, onDone, onLeave }: Props)
   const [wrong, setWrong] = useState<string | null>(null);
   const [preview, setPreview] = useState<RulePreview | null>(null);
   const [busy, setBusy] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector("input")?.focus(), []);
   const change = (part: Partial<Draft>) => setDraft({ ...draft, ...part });
   const told = async (work: () => Promise<void>) => {
     setBusy(true);
@@ -43,8 +45,8 @@ export function RuleEditor({ ruleId, start, notifiers, onDone, onLeave }: Props)
   };
   const save = () =>
     told(async () => {
-      const form = ruleOf(draft);
-      await (ruleId === null ? rulesApi.create(form) : rulesApi.change(ruleId, form));
+      const rule = ruleOf(draft);
+      await (ruleId === null ? rulesApi.create(rule) : rulesApi.change(ruleId, rule));
       say("good", t`The rule is kept`);
       onDone();
     });
@@ -56,6 +58,7 @@ export function RuleEditor({ ruleId, start, notifiers, onDone, onLeave }: Props)
   );
   return (
     <form
+      ref={form}
       className="card rule-form"
       aria-label={ruleId === null ? t`New rule` : t`Change the rule`}
       onSubmit={(event) => {

@@ -64,9 +64,10 @@ def _convert(section: str, form: type[Any], options: Mapping[str, Any]) -> Any:
         return msgspec.convert(options, form, dec_hook=hook)
     except msgspec.ValidationError as error:
         path = str(error).rpartition(" - at ")[2].strip("`$.") if " - at " in str(error) else ""
-        reason = str(problem[0]) if problem else str(error).rpartition(" - at ")[0] or str(error)
+        said = str(error).rpartition(" - at ")[0] or str(error)
+        reason = str(problem[0]) if problem else said.replace("`", "").lower()
         key = f"{section}.{path}" if path else section
-        raise SettingsError(f"{place_of(key)}{key}: {reason.replace('`', '').lower()}") from None
+        raise SettingsError(f"{place_of(key)}{key}: {reason}") from None
 
 
 def _refuse() -> Secret:
