@@ -9,7 +9,7 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | `orakul.runners` | a function `(settings, sealer, fleet) -> Runner or None` (not set up), by its kind of task |
 | `orakul.brokers` | a class that fulfils `delivery.broker.Broker`, made of its address, by the address's scheme |
 | `orakul.inboxes` | a function `(url or engine) -> Inbox`, by the library of the connection that handlers get |
-| `orakul.outboxes` | a function `(connection, row)` that inserts into the outbox, by the library of the connection |
+| `orakul.outboxes` | a function `(connection, row)` that inserts into the outbox, by the connection's library |
 | `orakul.sources` | a class that fulfils `exports.source.Source`, by the scheme of its URLs |
 | `orakul.outbox_stores` | a function `(url) -> OutboxStore`, what the relay reads, by the kind of database |
 | `orakul.publishers` | a function `(url, row)` that inserts into the outbox by itself, likewise |
