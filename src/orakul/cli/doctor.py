@@ -40,7 +40,7 @@ def command(data: Data = None) -> None:
     print(f"Orakul {__version__}, Python {sys.version.split()[0]}")
     settings = load_settings({"data": data})
     bad = 0
-    for check in (_settings, _data, _key, _database, _spool, _broker, _tokens, _interface, _web):
+    for check in (_settings, _data, _key, _database, _spool, _broker, _exports, _tokens, _interface, _web):
         for finding in _carefully(check, settings):
             bad += finding.verdict is Verdict.BAD
             print(f" {finding.verdict.value}  {finding.subject:<10} {finding.says}")
@@ -173,6 +173,25 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.BAD, "broker", says, "is it running, are host, port and password right?")
     else:
         yield Finding(Verdict.GOOD, "broker", f"{shown} answers")
+
+
+def _exports(settings: Settings) -> Iterator[Finding]:
+    from orakul.exports.library import PlanLibrary
+
+    library = PlanLibrary(settings.exports.plans)
+    if not library.folders:
+        yield Finding(Verdict.UNUSED, "exports", "no folder of plans (exports.plans)")
+    for folder in library.folders:
+        if not folder.is_dir():
+            yield Finding(Verdict.BAD, "exports", f"{folder} is no folder", "make it, or set exports.plans anew")
+    for name in library.names():
+        try:
+            plan = library.load(name)
+        except OrakulError as error:
+            yield Finding(Verdict.BAD, "exports", f"plan {name} is wrong", str(error).splitlines()[0])
+            continue
+        scripts = sum(len(group.scripts) for group in plan.groups)
+        yield Finding(Verdict.GOOD, "exports", f"plan {name}: {len(plan.groups)} groups, {scripts} scripts")
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
