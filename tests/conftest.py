@@ -285,6 +285,27 @@ def page(browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]
         assert not errors, errors
 
 
+_AXE = Path(__file__).parents[1] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture
+def axe() -> Callable[["Page", str], None]:
+    """Let axe look at a page: `axe(page, "where")` fails on whatever it finds."""
+    assert _AXE.exists(), "axe-core comes with the interface's packages: npm ci in frontend/"
+    source = _AXE.read_text(encoding="utf-8")
+
+    def look(page: "Page", where: str) -> None:
+        page.wait_for_timeout(250)  # what fades in has its contrast when it is there
+        page.evaluate(source)
+        found = page.evaluate(
+            "axe.run(document, {resultTypes: ['violations']})"
+            ".then(({violations}) => violations.map(one => [one.id, ...one.nodes.map(node => node.html)]))"
+        )
+        assert found == [], f"{where}: {found}"
+
+    return look
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what lives among real servers and processes again, up to twice, where it fails; it is listed then (`-r R`).
 
