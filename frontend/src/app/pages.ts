@@ -43,13 +43,13 @@ export const PAGES: readonly PageEntry[] = [
   { path: "charts", title: msg`Charts`, icon: "chart", key: "c", who: "all", component: lazy(() => import("#/charts/ChartsPage")) },
   { path: "errors", title: msg`Errors`, icon: "errors", key: "e", who: "all", component: lazy(() => import("#/errors/ErrorsPage")) },
   { path: "fleet", title: msg`Queues and workers`, icon: "queues", key: "q", who: "staff", component: lazy(() => import("#/fleet/FleetPage")) },
+  { path: "exports", title: msg`Exports`, icon: "download", key: "x", who: "all", component: lazy(() => import("#/exports/ExportsPage")) },
   { path: "events", title: msg`Events`, icon: "events", key: "v", who: "staff", component: lazy(() => import("#/events/EventsPage")) },
   { path: "reactions", title: msg`Reactions`, icon: "reactions", key: "r", who: "staff", component: lazy(() => import("#/reactions/ReactionsPage")) },
   { path: "insights", title: msg`Insights`, icon: "insights", key: "i", who: "all", component: lazy(() => import("#/insights/InsightsPage")) },
   { path: "past", title: msg`Looking back`, icon: "past", key: "p", who: "all", component: lazy(() => import("#/past/PastPage")) },
   { path: "audit", title: msg`Audit`, icon: "audit", key: "a", who: "staff", component: lazy(() => import("#/audit/AuditPage")) },
   { path: "retention", title: msg`Retention`, icon: "retention", key: "d", who: "staff", component: lazy(() => import("#/retention/RetentionPage")) },
-  { path: "exports", title: msg`Exports`, icon: "download", key: "x", who: "all", component: lazy(() => import("#/exports/ExportsPage")) },
 ];
 
 export const maySee = (entry: PageEntry, me: Me): boolean =>

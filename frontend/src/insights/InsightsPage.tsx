@@ -122,7 +122,7 @@ function Names({ kind, items, since }: NamesProps) {
               <tr key={item.name}>
                 <th scope="row">
                   <Link href={hrefToList(list)}>{visible(item.name) || t`(no name)`}</Link>{" "}
-                  <Link className="insights-chart" href={hrefTo("charts", searchOf({ name: item.name, range: "7d" }))} aria-label={t`Charts of ${item.name}`}>
+                  <Link className="insights-chart" href={hrefTo("charts", searchOf({ name: item.name, range: "7d" }))} title={t`Charts of ${item.name}`}>
                     {t`chart`}
                   </Link>
                 </th>
