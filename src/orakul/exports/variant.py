@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orakul.errors import OrakulError
 from orakul.exports.ahead import ahead
+from orakul.exports.csv_form import header_of
 from orakul.exports.file_names import compression_of, file_name
 from orakul.exports.format import TextFormat, lines_of_rows
 from orakul.exports.part_file import PartFile
@@ -113,12 +114,10 @@ class VariantWork:
         return parts
 
     def _write_csv(self, source: Source, rows: CsvRows) -> Parts:
-        from orakul.exports.formats.csv import CsvFormat  # noqa: PLC0415  # Arrow is loaded when it is needed
-
         output = self._plan.output
         with rows:
             self._tally.expect(self.variant.id, rows.expected)
-            parts = self._text_parts(CsvFormat(output.csv).header(self._titles(rows.names)))
+            parts = self._text_parts(header_of(output.csv, self._titles(rows.names)))
             self._drain(source, parts, (lines_of_rows(each, cut=output.cuts) for each in rows))
         return parts
 

@@ -1,40 +1,20 @@
 """CSV as the plan wants it, a column at a time."""
 
-import codecs
-import re
 from collections.abc import Sequence
 from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orakul.exports.csv_form import delimiter_of, encoding_of, header_of, line_end_of, special_of
 from orakul.exports.format import Lines, lines_of_array
 from orakul.exports.plan import Csv
 from orakul.exports.text import TEXT, is_number, is_text, joined, plain, plain_text
 
-__all__ = ["CsvFormat", "delimiter_of", "encoding_of", "line_end_of"]
+__all__ = ["CsvFormat"]
 
 _OF_NUMBERS = frozenset("0123456789+-.,eENaInfity")
 _OF_TIMES = frozenset("0123456789+-.: ")
-
-
-def delimiter_of(form: Csv) -> str:
-    """Return the one character that stands between values."""
-    return "\t" if form.delimiter == "tab" else form.delimiter
-
-
-def line_end_of(form: Csv) -> str:
-    """Return what ends a row."""
-    return "\r\n" if form.line_end == "crlf" else "\n"
-
-
-def encoding_of(form: Csv) -> tuple[str, bytes]:
-    """Return the encoding's name, without a byte order mark of its own, and the mark that files begin with."""
-    name = codecs.lookup(form.encoding).name
-    name, bom = {"utf-8-sig": ("utf-8", True), "utf-16": ("utf-16-le", True), "utf-32": ("utf-32-le", True)}.get(
-        name, (name, form.bom)
-    )
-    return name, "\ufeff".encode(name) if bom else b""
 
 
 class CsvFormat:
@@ -44,23 +24,13 @@ class CsvFormat:
         self._form = form
         self._delimiter = delimiter_of(form)
         self._line_end = line_end_of(form)
-        self._encoding, self._bom = encoding_of(form)
-        self._special = f'[{re.escape(self._delimiter)}"\\r\\n]'
+        self._encoding, _ = encoding_of(form)
+        self._special = special_of(form)
         self._ends = ends
 
     def header(self, names: Sequence[str]) -> bytes:
         """Return the byte order mark and the line of names, where the plan wants them."""
-        if not self._form.header:
-            return self._bom
-        special = re.compile(self._special)
-        all_quoted = self._form.quoting in {"text", "all"}
-        cells = [
-            '"' + name.replace('"', '""') + '"'
-            if all_quoted or special.search(name) or name == self._form.null
-            else name
-            for name in names
-        ]
-        return self._bom + (self._delimiter.join(cells) + self._line_end).encode(self._encoding)
+        return header_of(self._form, names)
 
     def lines(self, batch: pa.RecordBatch) -> Lines:
         """Return the rows as lines."""
