@@ -75,7 +75,7 @@ export function Facts({ task, traceUrl }: { task: Task; traceUrl: string | null 
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }) {
-  if (children === null || children === undefined || children === "") return null;
+  if (children === null || children === undefined || children === "" || children === false) return null;
   return (
     <div>
       <dt>{name}</dt>

@@ -18,6 +18,7 @@ import { useWidth, useWindow } from "./useWindow";
 const ROW = 36;
 const ROW_COMPACT = 60;
 const NEAR_END = 400; // rows below the window at which the next page is fetched
+const COMPACT_COLUMNS = 720; // in two lines a task has those of a list so wide
 const PICK = 20; // the width of the boxes that select
 const GAP = 12;
 const EDGES = 32;
@@ -49,7 +50,7 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, onPick, sele
   const compact = width < COMPACT_BELOW;
   const chosen = useChosenColumns();
   const rowHeight = compact ? ROW_COMPACT : ROW;
-  const columns = columnsFor(compact ? 0 : width, compact ? null : chosen);
+  const columns = columnsFor(compact ? COMPACT_COLUMNS : width, compact ? null : chosen);
   const stable = useStable(columns);
   const { ids } = state;
   const seen = useWindow(scroller, ids.length, rowHeight);

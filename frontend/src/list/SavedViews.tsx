@@ -103,7 +103,7 @@ export default function SavedViews({ onDone }: { onDone: () => void }) {
 function Group({ title, children }: { title: string; children: React.ReactNode }) {
   return (
     <section aria-label={title}>
-      <h3>{title}</h3>
+      <p className="views-head" aria-hidden="true">{title}</p>
       <ul>{children}</ul>
     </section>
   );

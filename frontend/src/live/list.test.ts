@@ -111,4 +111,16 @@ describe("the list", () => {
     expect(list.snapshot().ids).toEqual(["t30", "t10"]);
     vi.useRealTimers();
   });
+
+  it("keeps what came while the first page was on its way", async () => {
+    const rows = new Rows();
+    let answer: (page: Page<Task>) => void = () => undefined;
+    const list = new TaskList(query, rows, () => new Promise((resolve) => (answer = resolve)));
+    const read = list.reload();
+    list.apply(rows.put([at(30)]));
+    answer({ items: [at(20), at(10)], next: "more" });
+    await read;
+    await new Promise((go) => setTimeout(go, 100));
+    expect(list.snapshot().ids).toEqual(["t30", "t20", "t10"]);
+  });
 });

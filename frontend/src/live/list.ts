@@ -39,6 +39,8 @@ export class TaskList {
   private calm = true;
   private frozen = false;
   private readonly arriving = new Set<string>();
+  /** What the stream brought while the first page was on its way: the page may be older than that. */
+  private readonly came = new Set<string>();
   private insertedAt = -Infinity;
   private insertTimer: ReturnType<typeof setTimeout> | null = null;
   private fetching: AbortController | null = null;
@@ -88,6 +90,7 @@ export class TaskList {
 
   /** Read the first page; what is on the screen stays until it has come. */
   async reload(): Promise<void> {
+    this.came.clear();
     await this.fetch(null, (page) => {
       this.members = new Set(page.items.map((task) => task.task_id));
       this.held.clear();
@@ -95,6 +98,9 @@ export class TaskList {
       this.leaving.clear();
       this.grown = 0;
       this.set({ ids: [...this.members], held: 0 });
+      const later = [...this.came].flatMap((id) => this.rows.get(id) ?? []);
+      this.came.clear();
+      this.apply(later.filter((task) => !this.members.has(task.task_id)));
     });
   }
 
@@ -171,6 +177,7 @@ export class TaskList {
     for (const task of tasks) {
       const id = task.task_id;
       const fits = matches(this.query, task);
+      if (fits && this.fetching) this.came.add(id);
       if (this.members.has(id)) {
         if (fits) this.leaving.delete(id);
         else if (!this.leaving.has(id)) left = this.leaving.add(id).size;
