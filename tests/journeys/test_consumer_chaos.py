@@ -25,7 +25,7 @@ from orakul.journals.postgres.migrations import upgrade
 
 APPS = Path(__file__).parent / "apps"
 EVENTS = int(os.environ.get("CHAOS_EVENTS", "600"))
-FAULTS = max(6, EVENTS // 400)
+FAULTS = max(6, EVENTS // 600)
 SUBJECTS = 12
 WRITERS = 2
 
@@ -55,7 +55,7 @@ class Writer(threading.Thread):
                     connection = psycopg.connect(self._url, connect_timeout=2)
                 self._publish(connection)
                 self.committed += 1
-                time.sleep(self._chance.uniform(0, 0.02))
+                time.sleep(self._chance.uniform(0, 0.02 if EVENTS <= 2000 else 0.005))
             except RuntimeError:
                 continue  # rolled back on purpose
             except psycopg.Error:

@@ -79,6 +79,7 @@ class _Demo:
         """Bring PostgreSQL and the broker up, and join the parts on them."""
         from orakul.assembly import assemble, open_database
         from orakul.cli.demo.exporting import prepare
+        from orakul.cli.demo.reactions import NOTIFIERS, RULES
         from orakul.cli.demo.valkey import Valkey
         from orakul.journals.postgres import migrations
 
@@ -94,7 +95,9 @@ class _Demo:
         exports = msgspec.structs.replace(self.settings.exports, plans=(str(prepare(self.folder / "exports")),))
         self.settings = msgspec.structs.replace(self.settings, exports=exports)
         celery = msgspec.structs.replace(self.settings.celery, broker=broker.url, keep_messages=True)
-        self.settings = msgspec.structs.replace(self.settings, celery=celery)
+        events = msgspec.structs.replace(self.settings.events, broker=f"{broker.url.rpartition('/')[0]}/2", notify=True)
+        self.settings = msgspec.structs.replace(self.settings, celery=celery, events=events)
+        self.settings = msgspec.structs.replace(self.settings, notifiers=NOTIFIERS, rules=RULES)
         return assemble(self.settings, database)
 
     def start_work(self, assembly: "Assembly", owners: list[str], *, opening: bool) -> list["Child"]:
@@ -107,6 +110,8 @@ class _Demo:
                 "ORAKUL_DATABASE_URL": assembly.database.url,
                 "ORAKUL_SECRET_KEY": assembly.secret,
                 "ORAKUL_CELERY_BROKER": self.settings.celery.broker or "",
+                "ORAKUL_EVENTS_BROKER": self.settings.events.broker or "",
+                "ORAKUL_EVENTS_NOTIFY": "true",
                 "ORAKUL_EXPORTS_PLANS": ",".join(self.settings.exports.plans),
             }
         )
@@ -115,7 +120,11 @@ class _Demo:
         worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
         feeder = [sys.executable, "-m", "orakul.cli.demo.feeder", "--owners", ",".join(owners)]
         accounts = [sys.executable, "-m", "orakul.cli.demo.accounts", "--owners", ",".join(owners)]
+        parcels = [sys.executable, "-m", "orakul.cli.demo.parcels", "--owners", ",".join(owners)]
+        consumers = [sys.executable, "-m", "orakul", "consume", "orakul.cli.demo.parcels:consumers"]
         children = [
+            Child("consumers", consumers, log=self._log("consumers"), env=env, cwd=self.folder),
+            Child("parcels", parcels, log=self._log("parcels"), env=env, cwd=self.folder),
             Child("worker", worker, log=self._log("worker"), env=env, cwd=self.folder),
             Child("accounts", accounts, log=self._log("accounts"), env=env, cwd=self.folder),
             Child("feeder", feeder + ["--opening"] * opening, log=self._log("feeder"), env=env, cwd=self.folder),
