@@ -118,7 +118,7 @@ def test_the_example_of_the_page_has_the_whole_control_room_inside(
     assert httpx2.get(f"{url}/orakul/readyz", trust_env=False).status_code == 200
     assert httpx2.get(f"{url}/api/tasks", trust_env=False).status_code == 404  # the host's own addresses stay its own
     walk_through(page, f"{url}/orakul", database_url)
-    process.stop(15, timeout=30)
+    process.stop(15, timeout=60)
     said = process.text()
     assert "the host starts" in said
     assert "the host stops" in said
@@ -134,7 +134,7 @@ def test_only_mounted_it_starts_with_the_first_request(host: Callable[..., Any],
     headers = {"Authorization": f"Bearer {token}"}
     found = httpx2.get(f"{url}/x/api/tasks", headers=headers, timeout=30, trust_env=False).json()
     assert [task["task_id"] for task in found["items"]] == ["t-1"]
-    process.stop(15, timeout=30)
+    process.stop(15, timeout=60)
     assert "Traceback" not in process.text()
 
 
