@@ -40,7 +40,20 @@ def command(data: Data = None) -> None:
     print(f"Orakul {__version__}, Python {sys.version.split()[0]}")
     settings = load_settings({"data": data})
     bad = 0
-    for check in (_settings, _data, _key, _database, _spool, _broker, _exports, _tokens, _interface, _web):
+    for check in (
+        _settings,
+        _data,
+        _key,
+        _database,
+        _spool,
+        _broker,
+        _events,
+        _exports,
+        _reactions,
+        _tokens,
+        _interface,
+        _web,
+    ):
         for finding in _carefully(check, settings):
             bad += finding.verdict is Verdict.BAD
             print(f" {finding.verdict.value}  {finding.subject:<10} {finding.says}")
@@ -192,6 +205,56 @@ def _exports(settings: Settings) -> Iterator[Finding]:
             continue
         scripts = sum(len(group.scripts) for group in plan.groups)
         yield Finding(Verdict.GOOD, "exports", f"plan {name}: {len(plan.groups)} groups, {scripts} scripts")
+
+
+def _events(settings: Settings) -> Iterator[Finding]:
+    url = settings.events.broker
+    if url is None:
+        advice = "set ORAKUL_EVENTS_BROKER to amqp://…, redis://… or kafka://… where domain events are published"
+        yield Finding(Verdict.UNUSED, "events", "no broker set: domain events stay in the outbox", advice)
+        return
+    import asyncio
+
+    from orakul.delivery.broker import open_broker
+
+    async def answers() -> None:
+        broker = open_broker(url)
+        try:
+            async with asyncio.timeout(10):
+                await broker.connect()
+        finally:
+            await broker.close()
+
+    try:
+        asyncio.run(answers())
+    except (OrakulError, TimeoutError) as error:
+        advice = "is it running, are host, port and password right?"
+        yield Finding(Verdict.BAD, "events", str(error) or "it does not answer", advice)
+    else:
+        yield Finding(Verdict.GOOD, "events", f"{without_password(url)} answers")
+
+
+def _reactions(settings: Settings) -> Iterator[Finding]:
+    from orakul.reactions.making import Notifiers
+    from orakul.reactions.rule import rules_of
+
+    notifiers = Notifiers(settings.notifiers)
+    troubles = notifiers.troubles()
+    for name, trouble in troubles.items():
+        yield Finding(Verdict.BAD, "notifier", f"{name} cannot be used: {trouble}")
+    rules = rules_of(settings.rules)
+    for stored in rules:
+        for name in stored.rule.notify:
+            if name not in notifiers.names():
+                says = f"the rule {stored.rule.name!r} tells {name!r}, and there is none"
+                yield Finding(Verdict.BAD, "rule", says, f"write [notifiers.{name}] in orakul.toml")
+    good = [f"{name} ({kind})" for name, kind in notifiers.kinds().items() if name not in troubles]
+    if good:
+        yield Finding(Verdict.GOOD, "reactions", f"{len(rules)} rules in the settings; can tell {', '.join(good)}")
+    elif not troubles:
+        yield Finding(
+            Verdict.UNUSED, "reactions", "nobody can be told", "write [notifiers.NAME], see docs/reactions.md"
+        )
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
