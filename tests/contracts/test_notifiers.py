@@ -27,7 +27,7 @@ from orakul.reactions.making import GROUP, Notifiers, make_notifier
 
 SECRET = "s3cret-of-tests-0123456789"
 KINDS = extensions.names(GROUP)
-HTTP = [kind for kind in KINDS if kind != "email"]
+HTTP = [kind for kind in KINDS if kind not in {"email", "log"}]
 MESSAGE = Message(
     key="0190-aa",
     title="shop.pay failed <5 times> & more",
@@ -237,7 +237,7 @@ def test_one_that_never_answers_is_left_in_time(kind: str, party: Counterparty, 
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*HTTP, "email"])
 def test_one_that_is_not_there_is_passing(kind: str, made: Any) -> None:
     scheme = "smtp" if kind == "email" else "http"
     with pytest.raises(PassingError) as caught:
@@ -316,6 +316,13 @@ def test_a_password_goes_to_no_mail_server_without_tls(made: Any, monkeypatch: p
 
 
 # -- what is particular
+
+
+def test_a_message_is_a_line_of_the_log(made: Any, caplog: pytest.LogCaptureFixture) -> None:
+    made("log", "").send([MESSAGE])
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("house.messages", "ERROR")
+    assert record.getMessage().startswith("shop.pay failed <5 times> & more: ValueError: no money нет денег")
 
 
 def test_jira_has_one_issue_a_group_and_comments_on_it(party: Counterparty, made: Any) -> None:

@@ -33,6 +33,9 @@ const COMMANDS: Record<string, MessageDescriptor> = {
   "bulk.requested": msg`Many tasks`,
   "bulk.abort_requested": msg`Abort of many tasks`,
   "retention.changed": msg`Other days of retention`,
+  "reaction.rule_created": msg`New rule`,
+  "reaction.rule_changed": msg`Change the rule`,
+  "reaction.rule_deleted": msg`Delete the rule`,
 };
 const RESULTS: Record<string, MessageDescriptor> = {
   requested: msg`requested`,

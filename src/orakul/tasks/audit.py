@@ -21,7 +21,12 @@ COMMANDS = (
 )
 """The events that are commands: their `Event.user_id` is the author."""
 
-SETTINGS_COMMANDS = ("retention.changed",)
+SETTINGS_COMMANDS = (
+    "retention.changed",
+    "reaction.rule_created",
+    "reaction.rule_changed",
+    "reaction.rule_deleted",
+)
 """Those that change how Orakul is kept: seldom, and about no task and no queue."""
 
 

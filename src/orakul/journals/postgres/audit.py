@@ -34,7 +34,14 @@ _OUTCOMES = {
     "task.failed": "failed",
     "task.cancelled": "cancelled",
 }
-_PLAIN = {"queue.paused": "paused", "queue.resumed": "resumed", "retention.changed": "changed"}
+_PLAIN = {
+    "queue.paused": "paused",
+    "queue.resumed": "resumed",
+    "retention.changed": "changed",
+    "reaction.rule_created": "changed",
+    "reaction.rule_changed": "changed",
+    "reaction.rule_deleted": "changed",
+}
 
 Ends = dict[tuple[str, int], str]
 
