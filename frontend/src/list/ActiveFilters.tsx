@@ -44,11 +44,11 @@ export function ActiveFilters({ view }: { view: View }) {
             key={key}
             type="button"
             className="active-chip"
-            aria-label={t`Remove the filter ${name}: ${text}`}
             title={visible(view[key].slice(0, 300))}
             onClick={() => changeView({ [key]: "" })}
           >
-            <span className="active-name">{name}</span>
+            <span className="unseen">{t`Remove the filter`} </span>
+            <span className="active-name">{`${name}: `}</span>
             <span className="cut">{text}</span>
             <Icon name="close" />
           </button>
