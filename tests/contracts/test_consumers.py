@@ -266,3 +266,49 @@ def test_the_body_is_the_event_as_others_read_it(broker_url: str) -> None:
 
     asyncio.run(main())
     assert event_of(got[0]) == event
+
+
+@pytest.mark.parametrize("kind", ["rabbitmq", "redis"])
+def test_a_broken_connection_neither_stops_a_handler_nor_makes_it_run_twice(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue(f"own_{kind}")()
+    began: list[int] = []
+    ended: list[int] = []
+    broke = asyncio.Event()
+    app = Consumers()
+
+    @app.consumer("steady", on="parcel.sent", concurrency=2)
+    async def steady(event: ParcelSent) -> None:
+        began.append(event.parcel_id)
+        if event.parcel_id == 1:
+            await broke.wait()
+        ended.append(event.parcel_id)
+
+    async def main() -> None:
+        async with consuming(server.url, app) as (broker, notes):
+            event = sent(1)
+            await publish(broker, message_of(event))
+            await until(lambda: began == [1])
+            await asyncio.to_thread(server.kill9)
+            await asyncio.to_thread(server.start)
+            await asyncio.sleep(3.0)  # the message has come again by now, while its handler still runs
+            broke.set()
+            await until(lambda: ended == [1])
+            await broker.close()
+            other = open_broker(server.url)
+            await publish(other, message_of(sent(2)))
+            await until(lambda: ended == [1, 2], 60)
+            await until(lambda: notes.task(f"steady:{event.event_id}").status == "completed")
+
+            async def empty() -> bool:
+                return (await other.depth("steady")).waiting == 0
+
+            deadline = time.monotonic() + 40
+            while not await empty():
+                assert time.monotonic() < deadline, "something was not acknowledged"
+                await asyncio.sleep(0.2)
+            await other.close()
+        assert began == [1, 2]
+
+    asyncio.run(main())
