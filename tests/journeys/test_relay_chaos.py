@@ -27,7 +27,7 @@ from orakul.journals.postgres.migrations import upgrade
 
 EVENTS = int(os.environ.get("ORAKUL_TEST_CHAOS_EVENTS", "700"))
 PUBLISHERS = 3
-PATIENCE = 120.0 + EVENTS / 50
+PATIENCE = 120.0 + EVENTS / 15
 ORAKUL = Path(sys.executable).with_name("orakul")
 HERE = Path(__file__).parent
 
