@@ -18,7 +18,7 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | `orakul.messengers` | a function `(name) -> (subject, text) sender, or None`: a notifier for those below its floor |
 | `orakul.formatters` | a class that fulfils `operations.formatter.OutputFormatter` |
 | `orakul.error_handlers` | a class that fulfils `operations.handlers.ErrorHandler` |
-| `orakul.export_carriers` | a function `(settings, fleet) -> Carrier or None` (not set up): what brings exports to a fleet |
+| `orakul.export_carriers` | a function `(settings, fleet) -> Carrier or None`: what brings exports to a fleet |
 | `orakul.result_logs` | a function `(plan) -> observer`, by the type of a plan's `result_log` |
 | `orakul.channels` | a function `(url) -> pipelines.Channel`, by the scheme of its address |
 | `orakul.observers` | an observer, or a function without arguments that makes one |
