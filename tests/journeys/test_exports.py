@@ -165,7 +165,7 @@ def test_it_is_recorded_where_there_is_an_orakul_and_spooled_where_its_database_
 @pytest.fixture
 def served(make_stack: Callable[..., Stack], tmp_path: Path, database_url: str) -> Stack:
     write_plan(tmp_path / "plans", database_url)
-    return make_stack(ORAKUL_EXPORTS_PLANS=str(tmp_path / "plans"), ORAKUL_LEASE_SECONDS="3")
+    return make_stack(ORAKUL_EXPORTS_PLANS=str(tmp_path / "plans"), ORAKUL_LEASE_SECONDS="6")
 
 
 def start(stack: Stack, who: str = "admin", **order: Any) -> str:

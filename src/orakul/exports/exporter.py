@@ -73,9 +73,11 @@ class Exporter:
         """
         with self._lock:
             self._busy += 1
+        self._count(1)
         try:
             return self._run(order, plan, cancelled)
         finally:
+            self._count(-1)
             with self._lock:
                 self._busy -= 1
                 idle = not self._busy and not self._stays
@@ -129,6 +131,10 @@ class Exporter:
 
     # -- inside
 
+    def _count(self, change: int) -> None:
+        if self.name is not None and self._presence is not None:
+            self._presence.working(change)
+
     def _tasks(self, order: ExportOrder) -> ExportTasks | None:
         if self._record is None:
             return None
@@ -140,8 +146,6 @@ class Exporter:
         observers = self._all_observers(plan, tasks)
         stops = Stops(_tasks_of(order, choice), self._data if self._data.is_dir() else None, self._orders)
         self._stops[order.run_id] = stops
-        if self._presence is not None:
-            self._presence.working(1)
         try:
             with Dispatcher(observers, strict=self.settings.strict) as dispatcher:
                 run = ExportRun(
@@ -161,8 +165,6 @@ class Exporter:
         finally:
             del self._stops[order.run_id]
             stops.close()
-            if self._presence is not None:
-                self._presence.working(-1)
 
     def _all_observers(self, plan: Plan, tasks: ExportTasks | None) -> list[Any]:
         found: list[Any] = [] if tasks is None else [tasks]

@@ -22,7 +22,10 @@ from orakul.tasks import Status, TaskQuery, TaskReader
 
 __all__ = ["Presence", "take_over"]
 
-INTERVAL = 5.0
+IDLE_SECONDS = 5.0
+BUSY_SECONDS = 1.0
+"""Between heartbeats, while nothing and while something is exported: well within the shortest lease."""
+
 _NAMES = 1000
 
 
@@ -44,9 +47,10 @@ class Presence:
         self._thread.start()
 
     def working(self, change: int) -> None:
-        """Count runs that begin (1) and end (-1)."""
+        """Count runs that begin (1) and end (-1); say at once that we live, before a task is seen to run here."""
         with self._lock:
             self._active += change
+        self._say("worker.heartbeat")
 
     def close(self) -> None:
         """Say good-bye."""
@@ -74,8 +78,12 @@ class Presence:
         self.name = f"export-{new_event_id()[-8:]}@{host}"  # a folder that cannot be written: a name for this once
 
     def _beat(self) -> None:
-        while not self._end.wait(INTERVAL):
-            self._say("worker.heartbeat")
+        silent = 0.0
+        while not self._end.wait(BUSY_SECONDS):
+            silent += BUSY_SECONDS
+            if self._active or silent >= IDLE_SECONDS:
+                silent = 0.0
+                self._say("worker.heartbeat")
 
     def _say(self, event_type: str) -> None:
         data = {
@@ -87,7 +95,7 @@ class Presence:
             "pid": os.getpid(),
             "active": self._active,
             "software": f"Python {platform.python_version()}",
-            "interval": INTERVAL,
+            "interval": IDLE_SECONDS,
         }
         self._record(Event(event_type=event_type, data=data, source="exports"))
 
