@@ -29,6 +29,8 @@ const Files = lazy(() => import("#/exports/Files"));
 const EXPORT_KINDS: readonly string[] = ["export", "export_group", "export_script"];
 
 const OPEN: readonly string[] = ["pending", "in_progress"];
+/** States in which a task's message is still kept: of one that has completed it is not. */
+const EDITED: readonly string[] = ["failed", "cancelled"];
 /** Kinds whose work cannot be run again from arguments: commands, and what watches the work of others. */
 const NOT_EDITED: readonly string[] = ["bulk", "export", "export_group", "export_script", "operation", "pipeline", "reaction", "delivery"];
 
@@ -152,7 +154,7 @@ function Head({ taskId, task, whole, onClose, place }: HeadProps) {
   const { retry, cancel } = useCommands();
   const heading = useRef<HTMLHeadingElement>(null);
   const [editing, setEditing] = useState(false);
-  const mayEdit = task !== undefined && !OPEN.includes(task.status) && !NOT_EDITED.includes(task.kind);
+  const mayEdit = task !== undefined && EDITED.includes(task.status) && !NOT_EDITED.includes(task.kind);
   const name = task ? visible(task.name.slice(0, 1000)) : "";
   const fresh = whole !== undefined && task?.status === whole.status && task.attempt === whole.attempt;
   return (
