@@ -27,7 +27,7 @@ from orakul.delivery.inbox import Inbox, InboxUnavailableError
 from orakul.delivery.message import event_of
 from orakul.delivery.retries import RetryLaterError
 from orakul.errors import BrokerUnavailableError, InvalidEventError
-from orakul.events import as_user
+from orakul.events.context import enter_user, leave_user
 
 __all__ = ["Consumption", "current_job"]
 
@@ -283,17 +283,18 @@ class Consumption:
         handler, event = self.consumer.handler, job.event
         assert event is not None  # noqa: S101 (read before)
         token = current_job.set(job)
+        owner = enter_user(None if event.user_id is None else str(event.user_id))
         try:
-            with as_user(event.user_id):
-                if not handler.is_async:
-                    context = contextvars.copy_context()
-                    loop = asyncio.get_running_loop()
-                    return await loop.run_in_executor(self._executor, context.run, self._call_sync, job, argument)
-                if self.consumer.timeout is None:
-                    return await self._call_async(job, argument)
-                async with asyncio.timeout(self.consumer.timeout):
-                    return await self._call_async(job, argument)
+            if not handler.is_async:
+                context = contextvars.copy_context()
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._executor, context.run, self._call_sync, job, argument)
+            if self.consumer.timeout is None:
+                return await self._call_async(job, argument)
+            async with asyncio.timeout(self.consumer.timeout):
+                return await self._call_async(job, argument)
         finally:
+            leave_user(owner)
             current_job.reset(token)
 
     async def _call_async(self, job: Job, argument: Any) -> bool:

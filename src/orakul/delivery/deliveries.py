@@ -54,6 +54,7 @@ class Job:
         "doomed",
         "event",
         "held",
+        "key",
         "message_id",
         "received",
         "run",
@@ -70,6 +71,8 @@ class Job:
         self.task_id = f"{consumer.name}:{self.message_id}"
         before = message.headers.get(ATTEMPTS_BEFORE, "0")
         self.attempt = received.attempt + (int(before) if before.isdecimal() else 0)
+        self.key = (self.message_id, self.attempt)
+        """What tells this message from all others of its consumer; a replay, or one put off, is another."""
         self.arrived = time.time()
         self.run = int(self.arrived * 1000) if received.redelivered else 0
         self.started: float | None = None
@@ -78,11 +81,6 @@ class Job:
         self.held = 0  # attempts made here since it was received
         self.worker: Any = None  # the asyncio task that runs it
         self.doomed = False  # cancelled while it ran
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What tells this message from all others of its consumer; a replay, or one put off, is another."""
-        return self.message_id, self.attempt - self.held
 
     def next_here(self) -> None:
         """Begin the next attempt without the broker's help."""
