@@ -73,12 +73,12 @@ export default function PastPage() {
       </div>
       <TimeSlider at={shown} range={range} filter={filter} oldest={oldest} onSeek={seek} />
       <div className="past-tools">
-        <button type="button" className="button" onClick={() => seek(at - 10_000)} aria-label={t`Ten seconds back`}><Icon name="left" />10 {t`s`}</button>
+        <button type="button" className="button" onClick={() => seek(at - 10_000)} title={t`Ten seconds back`}>−10 {t`s`}</button>
         <button type="button" className="button button-main" aria-pressed={playing} onClick={() => setPlaying(!playing)}>
           <Icon name={playing ? "pause" : "play"} />
           {playing ? t`Stop` : t`Play`}
         </button>
-        <button type="button" className="button" onClick={() => seek(Math.min(Date.now(), at + 10_000))} aria-label={t`Ten seconds on`}>10 {t`s`}<Icon name="right" /></button>
+        <button type="button" className="button" onClick={() => seek(Math.min(Date.now(), at + 10_000))} title={t`Ten seconds on`}>+10 {t`s`}</button>
         <Choice label={t`Speed`} value={speed} choices={SPEEDS.map((one) => [one, `× ${one}`] as const)} onChoose={setSpeed} />
         <Exact at={at} onSeek={seek} />
         {oldest !== null && <span className="note">{t`The journal reaches back to ${formatMoment(locale, oldest, Date.now())}`}</span>}
