@@ -1,7 +1,7 @@
 import { useLingui } from "@lingui/react/macro";
 import * as Dialog from "@radix-ui/react-dialog";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useDeferredValue, useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
 import type { KeyboardEvent } from "react";
 
 import { openView, useSavedViews } from "#/list/SavedViews";
@@ -48,7 +48,7 @@ export default function Palette({ onClose, onKeys, onLeave }: Props) {
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
   const list = useRef<HTMLDivElement>(null);
-  const typed = useDeferredValue(text.trim());
+  const typed = text.trim();
   const tasks = useTasks(typed);
   const entries = useEntries({ onKeys, onLeave });
   const found = [...tasks, ...choose(entries, typed)].slice(0, SHOWN);

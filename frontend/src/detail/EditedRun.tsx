@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { useExplain } from "#/app/commands";
-import { useRoom } from "#/app/room";
+import { queries, useRoom } from "#/app/room";
 import { changeView } from "#/app/view";
 import { Icon } from "#/pieces/Icon";
 import { say } from "#/pieces/toasts";
@@ -71,6 +71,7 @@ function Form({ task, kept, onClose }: { task: Task; kept: Editable; onClose: ()
     try {
       const made = await api.run(task.task_id, { args: list.value, kwargs: named.value, reason: reason.trim() });
       rows.put([made]);
+      void queries.invalidateQueries({ queryKey: ["task", task.task_id] }); // its history names the new one
       onClose();
       changeView({ task: made.task_id });
       say("good", t`A new task was made`, made.delivered ? "" : (made.note ?? ""));
