@@ -195,9 +195,8 @@ def measure(broker: str, options: argparse.Namespace, server: Any) -> None:
             asyncio.run(empty(server.url))
     middle = {kind: statistics.median(found) for kind, found in rates.items()}
     load = os.getloadavg()[0]
-    print(
-        f"\n{broker}: {options.events:,} events of 1 KB, {options.rounds} rounds, load {load:.1f}, {os.cpu_count()} cores"
-    )
+    where = f"load {load:.1f}, {os.cpu_count()} cores"
+    print(f"\n{broker}: {options.events:,} events of 1 KB, {options.rounds} rounds, {where}")
     for kind, found in rates.items():
         spread = f"{min(found):,.0f}-{max(found):,.0f}"
         ratio = "" if kind == "orakul" else f"   orakul is {middle['orakul'] / middle[kind]:.2f} x of it"

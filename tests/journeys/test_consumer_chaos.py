@@ -25,7 +25,7 @@ from orakul.journals.postgres.migrations import upgrade
 
 APPS = Path(__file__).parent / "apps"
 EVENTS = int(os.environ.get("CHAOS_EVENTS", "600"))
-FAULTS = max(6, EVENTS // 600)
+FAULTS = max(6, EVENTS // 250)
 SUBJECTS = 12
 WRITERS = 2
 
@@ -122,7 +122,13 @@ def test_what_was_committed_is_handled_once_and_in_order_whatever_dies(
         faults = ["relay", "consumer", "broker", "postgres"]
         faults += chance.choices(["relay", "consumer", "broker", "postgres"], [4, 4, 1, 1], k=FAULTS - len(faults))
         chance.shuffle(faults)
-        for fault in faults:
+        for number, fault in enumerate(faults):
+            # Spread over the whole course, and never so close that nothing could come back in between.
+            wait_for(
+                lambda due=number * EVENTS // FAULTS: sum(each.committed for each in writers) >= due,  # type: ignore[misc]  # bound now
+                "the writers to go on",
+                300,
+            )
             time.sleep(chance.uniform(0.3, 1.5))
             if fault in processes:
                 processes[fault].kill9()
@@ -133,7 +139,7 @@ def test_what_was_committed_is_handled_once_and_in_order_whatever_dies(
                 time.sleep(chance.uniform(0, 1))
                 server.start()
         for writer in writers:
-            writer.join(600 if EVENTS > 2000 else 90)
+            writer.join(900 if EVENTS > 2000 else 90)
             assert not writer.is_alive()
         facts, effects = settled(postgres.url, tmp_path / "lines", processes)
     finally:
