@@ -69,6 +69,7 @@ def test_what_is_looked_for_is_found(stack: Stack, journal: PostgresJournal, pag
             *told("paid", arguments={"args": ["kangaroo"], "kwargs": {}}, queue="mail"),
             *told("waits", end=None),
             *told("old", ago=7200),
+            Event(event_type="worker.online", data={"worker": "w2@test", "kind": "celery", "queues": ["celery"]}),
         ]
     )
     stack.sign_in(page, "admin")

@@ -21,7 +21,7 @@ function Job({ first }: { first: BulkJob }) {
   const job = useJob(first.job_id, first) ?? first;
   const running = job.status === "running";
   return (
-    <section className="job-strip" aria-label={t`Job`}>
+    <div className="job-strip" role="group" aria-label={t`Job`}>
       <JobProgress job={job} />
       <button type="button" className="button" onClick={() => changeView({ task: job.job_id })}>{t`Each task`}</button>
       {!running && (
@@ -29,6 +29,6 @@ function Job({ first }: { first: BulkJob }) {
           <Icon name="close" />
         </button>
       )}
-    </section>
+    </div>
   );
 }
