@@ -90,16 +90,18 @@ function Deliveries({ item }: { item: RuleItem }) {
 
 function Outcome({ tried }: { tried: Tried }) {
   return (
-    <ul className="reactions-notifiers" role="status">
-      {tried.items.map((one) => (
-        <li key={one.notifier} data-delivered={one.delivered}>
-          <Icon name={one.delivered ? "completed" : "failed"} className={one.delivered ? "better" : "worse"} />
-          <strong>{visible(one.notifier)}</strong>
-          <span className={one.delivered ? "soft" : "worse reactions-trouble"}>{visible(one.said)}</span>
-        </li>
-      ))}
-      {tried.trouble !== null && <li className="worse">{visible(tried.trouble)}</li>}
-    </ul>
+    <div role="status">
+      <ul className="reactions-notifiers">
+        {tried.items.map((one) => (
+          <li key={one.notifier} data-delivered={one.delivered}>
+            <Icon name={one.delivered ? "completed" : "failed"} className={one.delivered ? "better" : "worse"} />
+            <strong>{visible(one.notifier)}</strong>
+            <span className={one.delivered ? "soft" : "worse reactions-trouble"}>{visible(one.said)}</span>
+          </li>
+        ))}
+        {tried.trouble !== null && <li className="worse">{visible(tried.trouble)}</li>}
+      </ul>
+    </div>
   );
 }
 
