@@ -51,8 +51,6 @@ __all__ = ["ExportRun", "RunResult", "outcome_of", "run_export"]
 
 _PROGRESS_EVERY = 0.5
 
-ExportScript = Callable[..., ScriptResult]
-
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended."""
@@ -91,7 +89,7 @@ class ExportRun:
         user_id: str | int | None = None,
         cancelled: Cancelled | None = None,
         stops: Callable[[str], bool] | None = None,
-        export: ExportScript = export_script,
+        export: Callable[..., ScriptResult] = export_script,
     ) -> None:
         self.run_id = run_id or new_run_id()
         self._plan = plan
