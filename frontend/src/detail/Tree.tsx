@@ -48,7 +48,7 @@ function Leaf({ task, level, here }: { task: Task; level: number; here: boolean 
         type="button"
         className="tree-leaf"
         aria-current={here || undefined}
-        aria-label={`${name}, ${t`level ${level + 1}`}`}
+        aria-description={t`level ${level + 1}`}
         onClick={() => changeView({ task: now.task_id })}
       >
         {level > 0 && <span className="tree-branch" aria-hidden="true" />}
