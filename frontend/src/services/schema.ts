@@ -1888,6 +1888,8 @@ export interface components {
             task_id: string;
             task_status: string;
             usual_seconds: number | null;
+            /** @enum {unknown} */
+            verdict: "failed" | "running" | "success" | "with_errors";
         };
         /**
          * PlanList
@@ -2171,6 +2173,8 @@ export interface components {
             status: string;
             task_id: string;
             task_status: string;
+            /** @enum {unknown} */
+            verdict: "failed" | "running" | "success" | "with_errors";
         };
         /**
          * RunningTask
@@ -4624,6 +4628,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The name of the result: `MASK_V001`. */
                 result_name: string;
             };
             cookie?: never;

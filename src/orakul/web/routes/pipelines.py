@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from orakul.pipelines.room import PipelineList, PipelineRoom, PipelineState
@@ -49,7 +49,7 @@ def pipelines(
     responses=answers(PipelineState, "The pipeline.", 401, 404, 422, 503),
 )
 def pipeline(
-    result_name: str,
+    result_name: Annotated[str, Path(description="The name of the result: `MASK_V001`.")],
     identity: SignedIn,
     room: TheRoom,
     *,
@@ -58,5 +58,5 @@ def pipeline(
     """Return the last word on a result (`status`, rows, times, `late_seconds`) and its last runs, newest first."""
     found = room.state(result_name, owner=identity.owner, runs=runs)
     if found is None:
-        raise ProblemError(404, "not-found", f"No run of a pipeline with the result {result_name} is known.")
+        raise ProblemError(404, "no-such-pipeline", f"No run of a pipeline with the result {result_name} is known.")
     return JsonResponse(found)
