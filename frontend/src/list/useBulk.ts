@@ -53,10 +53,9 @@ export function useBulk({ selection, query, counts }: Given) {
     return { text, none: text === "0" };
   };
 
-  const words = (command: BulkCommand): string => {
+  const words = (command: BulkCommand, text: string): string => {
     const { all, ids } = selection.snapshot();
     if (all) {
-      const { text } = reach(command);
       return command === "retry"
         ? t`All failed tasks that fit the filters now (${text}) will run again with their original arguments, each as its next attempt. Tasks that come later are not drawn in. It can be aborted on the way.`
         : t`All waiting and running tasks that fit the filters now (${text}) are cancelled: what waits will not run, what runs is asked to stop. Tasks that come later are not drawn in. It can be aborted on the way.`;
@@ -76,15 +75,17 @@ export function useBulk({ selection, query, counts }: Given) {
     const statuses = statusesFor(command, query.status);
     const ids = named(command).map((task) => task.task_id);
     if (all ? statuses.length === 0 : ids.length === 0) return;
-    const { text } = reach(command);
+    const { sort: _sort, ...filters } = query;
+    // The counts on the page may be some seconds old; the question says what is so now.
+    const now = all ? await api.counts({ ...filters, status: [] }).catch(() => counts) : undefined;
+    const text = (all ? countText(i18n.locale, now, statuses) : null) ?? reach(command).text;
     const yes = await confirmWhy({
       title: command === "retry" ? t`Retry ${text} tasks?` : t`Cancel ${text} tasks?`,
-      text: words(command),
+      text: words(command, text),
       action: command === "retry" ? t`Retry them` : t`Cancel them`,
       danger: command === "cancel",
     });
     if (!yes) return;
-    const { sort: _sort, ...filters } = query;
     try {
       jobStore.put(await api.bulk(command, all ? { filter: { ...filters, status: statuses } } : { task_ids: ids }, yes.reason));
       selection.clear();
