@@ -10,10 +10,12 @@ from orakul.events import Event, utc_now
 from orakul.pipelines.message import PipelineRun
 from orakul.pipelines.rules import Broken
 
-__all__ = ["KIND", "SOURCE", "broken_event", "events_of"]
+__all__ = ["FAILED", "KIND", "SOURCE", "WITH_ERRORS", "broken_event", "events_of"]
 
 KIND = "pipeline"
 SOURCE = "tdtp"
+FAILED = "PipelineFailed"
+WITH_ERRORS = "PipelineEndedWithErrors"
 
 
 def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str | None = None) -> list[Event]:
@@ -27,7 +29,7 @@ def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str |
     if run.ended:
         data = common | {"outcome": run.status, "result": _result(run, broken)}
         if run.verdict != "success":
-            data["error"] = {"type": "PipelineFailed" if run.verdict == "failed" else "PipelineEndedWithErrors"}
+            data["error"] = {"type": FAILED if run.verdict == "failed" else WITH_ERRORS}
             data["error"]["message"] = run.error or f"The pipeline ended with the status {run.status!r}."
         kind = "task.completed" if run.verdict == "success" else "task.failed"
         events.append(_event(kind, end_id, ended, task_id, data))

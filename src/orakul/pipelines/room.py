@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from orakul.pipelines.message import Verdict
 from orakul.pipelines.rhythm import usual_of
 
 __all__ = ["PipelineList", "PipelineRoom", "PipelineState", "RunPoint", "state_of"]
@@ -20,6 +21,7 @@ class RunPoint(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     """The producer's own word."""
     task_status: str
+    verdict: Verdict
     started_at: datetime | None = None
     finished_at: datetime | None = None
     duration_ms: float | None = None
@@ -37,6 +39,7 @@ class PipelineState(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     task_id: str
     task_status: str
+    verdict: Verdict
     started_at: datetime | None = None
     finished_at: datetime | None = None
     duration_ms: float | None = None

@@ -6,6 +6,8 @@ from typing import Any
 
 from orakul.errors import UnavailableError
 from orakul.journals.postgres.connection import SCHEMA, Connections
+from orakul.pipelines.message import Verdict
+from orakul.pipelines.recording import WITH_ERRORS
 from orakul.pipelines.room import PipelineState, RunPoint, state_of
 from orakul.tasks.storable import key_text
 
@@ -14,7 +16,8 @@ __all__ = ["PostgresPipelines"]
 _RUNS = 30
 _RESULT = f'{SCHEMA}.result_name(t.arguments) COLLATE "C"'
 _COLUMNS = (
-    "t.task_id, t.name, t.status, t.outcome, t.started_at, t.finished_at, t.error_message, t.result, t.created_at"
+    "t.task_id, t.name, t.status, t.outcome, t.started_at, t.finished_at, t.error_message, t.error_type,"
+    " t.result, t.created_at"
 )
 # A walk from one result to the next through the index, then the last runs of each.
 _STATES = f"""
@@ -77,7 +80,7 @@ def _state(rows: Sequence[Sequence[Any]], now: datetime) -> PipelineState:
 
 
 def _run(row: Sequence[Any]) -> RunPoint:
-    _, task_id, _, status, outcome, started, finished, error, result, _ = row
+    _, task_id, _, status, outcome, started, finished, error, error_type, result, _ = row
     said: dict[str, Any] = result if isinstance(result, dict) else {}
     took = said.get("duration_ms")
     if took is None and started is not None and finished is not None:
@@ -86,6 +89,7 @@ def _run(row: Sequence[Any]) -> RunPoint:
         task_id=task_id,
         status=outcome or status,
         task_status=status,
+        verdict=_verdict(status, error_type),
         started_at=_utc(started),
         finished_at=_utc(finished),
         duration_ms=took,
@@ -94,6 +98,14 @@ def _run(row: Sequence[Any]) -> RunPoint:
         error=error,
         data_quality=said.get("data_quality") or [],
     )
+
+
+def _verdict(status: str, error_type: str | None) -> Verdict:
+    if status == "completed":
+        return "success"
+    if status != "failed":
+        return "running"
+    return "with_errors" if error_type == WITH_ERRORS else "failed"
 
 
 def _utc(moment: datetime | None) -> datetime | None:
