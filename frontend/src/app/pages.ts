@@ -44,6 +44,7 @@ export const PAGES: readonly PageEntry[] = [
   { path: "errors", title: msg`Errors`, icon: "errors", key: "e", who: "all", component: lazy(() => import("#/errors/ErrorsPage")) },
   { path: "fleet", title: msg`Queues and workers`, icon: "queues", key: "q", who: "staff", component: lazy(() => import("#/fleet/FleetPage")) },
   { path: "exports", title: msg`Exports`, icon: "download", key: "x", who: "all", component: lazy(() => import("#/exports/ExportsPage")) },
+  { path: "pipelines", title: msg`Pipelines`, icon: "pipelines", key: "l", who: "all", component: lazy(() => import("#/pipelines/PipelinesPage")) },
   { path: "events", title: msg`Events`, icon: "events", key: "v", who: "staff", component: lazy(() => import("#/events/EventsPage")) },
   { path: "reactions", title: msg`Reactions`, icon: "reactions", key: "r", who: "staff", component: lazy(() => import("#/reactions/ReactionsPage")) },
   { path: "insights", title: msg`Insights`, icon: "insights", key: "i", who: "all", component: lazy(() => import("#/insights/InsightsPage")) },
