@@ -63,7 +63,7 @@ class Receipt(msgspec.Struct, frozen=True):
     @property
     def settled(self) -> bool:
         """Whether the message need not be sent again."""
-        return self.outcome in {Outcome.CONFIRMED, Outcome.UNHEARD}
+        return self.outcome is Outcome.CONFIRMED or self.outcome is Outcome.UNHEARD
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             "source": self.source,
             "type": self.type,
             "subject": self.subject,
-            "time": self.timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "time": self.timestamp.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",
             "datacontenttype": "application/json",
         }
 

@@ -19,6 +19,7 @@ that of the machine.
 from orakul.errors import MissingExtraError
 
 try:
+    import hiredis  # noqa: F401 (likewise)
     import redis  # noqa: F401 (looked for here, used below)
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "redis", "redis") from error

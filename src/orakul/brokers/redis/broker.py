@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -13,6 +14,7 @@ import redis.exceptions as errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from orakul.brokers.redis.piping import command, piped
 from orakul.brokers.redis.stream import RedisStream
 from orakul.brokers.redis.wire import AWAY, BACK, Keys, fields_of, letter_of, packed
 from orakul.delivery.broker import DeadLetter, Depth, Outcome, Receipt, Subscription, matches
@@ -61,26 +63,35 @@ class RedisBroker:
 
     async def publish(self, messages: Sequence[Message]) -> list[Receipt]:
         """Add the messages to the stream, in one go."""
-        pipe = self.redis.pipeline(transaction=False)
-        pipe.hgetall(self.keys.consumers)
-        for message in messages:
-            pipe.xadd(self.keys.stream, fields_of(message))
+        made = [self._added(message) for message in messages]
+        sent = [message for message, one in zip(messages, made, strict=True) if isinstance(one, bytes)]
+        commands = [command("HGETALL", self.keys.consumers), *(one for one in made if isinstance(one, bytes))]
         if self._pubsub:
-            for message in messages:
-                pipe.publish(f"{self.keys.stream}:{message.type}", message.body)
+            commands += [command("PUBLISH", f"{self.keys.stream}:{one.type}", one.body) for one in sent]
         try:
-            listening, *answers = await pipe.execute(raise_on_error=False)
+            listening, *answers = await piped(self.redis, commands)
         except AWAY as error:
-            return [Receipt(Outcome.UNKNOWN, str(self.unavailable(error)))] * len(messages)
+            unknown = Receipt(Outcome.UNKNOWN, str(self.unavailable(error)))
+            return [unknown if isinstance(one, bytes) else one for one in made]
         self._know(listening)
-        receipts = [self._receipt(message, answer) for message, answer in zip(messages, answers, strict=False)]
+        came = map(self._receipt, sent, answers)
+        receipts = [next(came) if isinstance(one, bytes) else one for one in made]
         if time.monotonic() - self._trimmed > _TRIM_SECONDS:
             self._trimmed = time.monotonic()
             with contextlib.suppress(errors.RedisError, OSError):
                 await self._trim()
         return receipts
 
+    def _added(self, message: Message) -> bytes | Receipt:
+        """Return the command that adds a message; the receipt of one that has no form there."""
+        try:
+            return command("XADD", self.keys.stream, "*", *chain.from_iterable(fields_of(message).items()))
+        except (TypeError, ValueError) as error:
+            return Receipt(Outcome.IMPOSSIBLE, f"it cannot be encoded for Redis: {error}")
+
     def _know(self, listening: Any) -> None:
+        if isinstance(listening, list):  # as the older protocol has it
+            listening = dict(zip(listening[::2], listening[1::2], strict=True))
         if isinstance(listening, dict) and listening != self._listeners:
             self._listeners = listening
             self._hears = {}
