@@ -43,6 +43,11 @@ class Notes:
     def task(self, task_id: str) -> Any:
         return project([event for event in self.events if event.task_id == task_id])
 
+    def ended(self, task_id: str) -> bool:
+        """Return whether a task's end is recorded; a moment after the message is settled, it is."""
+        found = self.task(task_id)
+        return found is not None and found.status in {"completed", "failed"}
+
 
 @pytest.fixture(params=["rabbitmq", "redis"])
 def broker_url(request: pytest.FixtureRequest) -> str:
@@ -145,8 +150,10 @@ def test_poison_another_version_an_unknown_type_and_five_megabytes_stop_nobody(b
             assert {each.message.message_id for each in letters} == {each.message_id for each in poison.values()}
             assert all(each.attempt == 1 for each in letters)
             for what, message in poison.items():
+                await until(lambda each=message: notes.ended(f"warehouse:{each.message_id}"))  # type: ignore[misc]  # bound now
                 task = notes.task(f"warehouse:{message.message_id}")
                 assert (task.status, task.outcome, task.error.type) == ("failed", "Dead", "InvalidEventError"), what
+            await until(lambda: notes.ended(f"warehouse:{large.event_id}"))
             assert notes.task(f"warehouse:{large.event_id}").status == "completed"
             assert all(len(msgspec.json.encode(each)) < 200_000 for each in notes.events)
 
