@@ -215,8 +215,9 @@ class World:
         self.journal.append(history_of_ann())
         keep = "INSERT INTO orakul.saved_views VALUES ('v-ann', '7', false, 'mine of t-', 'status=failed', '[]')"
         self.connections.run("write", lambda connection: connection.execute(keep))
-        rule = """INSERT INTO orakul.reaction_rules VALUES
-            ('r-ada', 'failures', '{"name": "failures", "notify": ["ops"], "when": {"event": ["task.failed"]}}', '1')"""
+        rule = """INSERT INTO orakul.reaction_rules SELECT each, 'failures',
+            '{"name": "failures", "notify": ["ops"], "when": {"event": ["task.failed"]}}', '1'
+            FROM unnest(ARRAY['r-ada', 'r-old']) AS each"""
         self.connections.run("write", lambda connection: connection.execute(rule))
         begin = (
             "INSERT INTO orakul.bulk_jobs (job_id, author, command, filter, sameness)"
