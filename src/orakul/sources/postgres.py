@@ -25,6 +25,7 @@ from orakul.sources.postgres_columns import (
     selecting,
     text_columns,
 )
+from orakul.sources.postgres_copy import may_read_directly, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ _SESSION = (
     "set_config('IntervalStyle', 'postgres', false), set_config('bytea_output', 'hex', false), "
     "set_config('extra_float_digits', '1', false)"
 )
-_ROWS = 8192
+_ROWS, _BYTES = 8192, 2 << 20
 _OFTEN = 0.25
 _PATIENCE = 10.0
 """How long, in seconds, a server that was told to stop may take before it is left."""
@@ -210,27 +211,30 @@ class _CsvRows:
             self._connection.close()
 
     def __iter__(self) -> Iterator[list[bytes]]:
-        for rows in self._lists():
+        direct = may_read_directly(self._connection)
+        for rows in rows_of(self._connection, self._copy, self._wait) if direct else self._lists():
             yield [bytes(row[:-1]) + b"\r\n" for row in rows] if self._carriage else rows
 
     def _lists(self) -> Iterator[list[Any]]:
+        """Read by the client library, row for row."""
         server = self._connection.pgconn
         try:
             server.send_query(self._copy.encode())
             self._await_result()
-            get, rows = server.get_copy_data, []
+            get, rows, held = server.get_copy_data, [], 0
             due = time.monotonic() + _OFTEN
             while True:
                 size, row = get(1)
                 if size > 0:
                     rows.append(row)
-                    if len(rows) == _ROWS:
+                    held += size
+                    if len(rows) == _ROWS or held >= _BYTES:
                         yield rows
-                        rows = []
+                        rows, held = [], 0
                 elif size == 0:
                     if rows and time.monotonic() >= due:  # a slow query's rows are told of, and not piled up
                         yield rows
-                        rows, due = [], time.monotonic() + _OFTEN
+                        rows, held, due = [], 0, time.monotonic() + _OFTEN
                     self._await_data()
                 else:
                     break
@@ -241,13 +245,15 @@ class _CsvRows:
             raise SourceError(_said(error)) from error
 
     def _await_data(self) -> None:
+        self._wait()
+        self._connection.pgconn.consume_input()
+
+    def _wait(self) -> None:
         """Wait until there is more from the server; a server that does not react to a cancel is left."""
-        server = self._connection.pgconn
-        while not select.select([server.socket], [], [], 0.5)[0]:
+        while not select.select([self._connection.pgconn.socket], [], [], 0.5)[0]:
             since = self._source.cancelled_since
             if since is not None and time.monotonic() - since > _PATIENCE:
                 raise SourceError("cancelled, and PostgreSQL did not answer")
-        server.consume_input()
 
     def _await_result(self) -> None:
         server = self._connection.pgconn
