@@ -206,3 +206,36 @@ def test_one_of_two_relays_works_and_the_other_takes_over(database_url: str) -> 
         await asyncio.wait_for(standing_by, PATIENCE)
 
     relaying(first, law)
+
+
+def test_large_events_are_read_a_few_at_a_time(database_url: str) -> None:
+    size = 100_000
+    with psycopg.connect(database_url) as connection:
+        for subject in range(30):
+            outbox.publish(connection, Event(event_type="defect.created", data={"id": subject, "text": "ж" * size}))
+        for subject in range(30, 90):
+            outbox.publish(connection, Event(event_type="defect.created", data={"id": subject}))
+    broker = Moody()
+    relay = made(database_url, broker, batch_bytes=5 * 2 * size)
+
+    async def law() -> None:
+        await until(lambda: relay.counts.relayed == 90)
+
+    relaying(relay, law)
+    assert [subject for wave in broker.waves for subject in wave] == [f"defect:{n}" for n in range(90)]
+    assert [len(wave) for wave in broker.waves[:6]] == [5] * 6
+    assert query(database_url, "SELECT count(*) FROM orakul.outbox") == [(0,)]
+
+
+def test_an_event_above_every_limit_does_not_hold_up_the_rest(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        for subject, size in enumerate((3000, 1, 9000, 2, 3)):
+            outbox.publish(connection, Event(event_type="defect.created", data={"id": subject, "text": "x" * size}))
+    broker = Moody()
+    relay = made(database_url, broker, batch_bytes=1000, message_bytes=5000)
+
+    async def law() -> None:
+        await until(lambda: relay.counts.relayed == 4 and relay.counts.laid_aside == 1)
+
+    relaying(relay, law)
+    assert [subject for wave in broker.waves for subject in wave] == [f"defect:{n}" for n in (0, 1, 3, 4)]

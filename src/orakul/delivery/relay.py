@@ -36,6 +36,10 @@ PARTS = 16
 """Into so many parts the subjects fall; each is one relay's at a time."""
 
 _BATCH = 1000
+_BATCH_BYTES = 32 << 20
+_CAUTIOUS = 250
+"""So many rows are looked at first, until they are seen to be small: to sum their sizes they have to be unpacked."""
+_CHAR_BYTES = 4  # at most, in UTF-8
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 _LONGEST_PAUSE = 60.0
 _SAY_AGAIN = 60.0
@@ -74,8 +78,11 @@ class OutboxStore(Protocol):
         """Try to get the parts that nobody holds; return all that are held now."""
         ...
 
-    async def read(self, limit: int) -> list[WaitingRow]:
-        """Return rows of the held parts in order, without those put off and what waits behind them."""
+    async def read(self, limit: int, limit_bytes: int) -> list[WaitingRow]:
+        """Return rows of the held parts in order, without those put off and what waits behind them.
+
+        At most `limit`, and only as many as it takes for their envelopes to come to `limit_bytes`.
+        """
         ...
 
     async def settle(self, confirmed: Collection[int], fates: Sequence[Fate]) -> None:
@@ -119,6 +126,7 @@ class Relay:
         message_bytes: int = 4 << 20,
         poll_seconds: float = 1.0,
         batch: int = _BATCH,
+        batch_bytes: int = _BATCH_BYTES,
     ) -> None:
         self.counts = RelayCounts()
         self._store = store
@@ -129,6 +137,8 @@ class Relay:
         self._message_bytes = message_bytes
         self._poll = poll_seconds
         self._batch = batch
+        self._batch_bytes = batch_bytes
+        self._reach = min(batch, _CAUTIOUS)
         self._stopping = asyncio.Event()
         self._said: dict[str, float] = {}
 
@@ -148,6 +158,7 @@ class Relay:
                 # Without its session another relay, which may reach the broker, can have the parts.
                 failures = 1 if self.counts.relayed > before else failures + 1
                 self._tell(error)
+                self._reach = min(self._batch, _CAUTIOUS)
                 pause = _BACK_OFF[min(failures, len(_BACK_OFF)) - 1] * random.uniform(0.7, 1.3)  # noqa: S311 (spread)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
@@ -167,15 +178,26 @@ class Relay:
             if self.counts.parts < PARTS and time.monotonic() - claimed > self._poll / 2:
                 self._claimed(len(await self._store.claim()))
                 claimed = time.monotonic()
-            rows = await self._store.read(self._batch) if self.counts.parts else []
+            rows, more = await self._read() if self.counts.parts else ([], False)
             if rows:
                 await self._carry(rows)
             if self.counts.parts and self.counts.trouble is not None:
                 await self._broker.connect()
                 _log.info("The relay goes on")
                 self.counts.trouble = None
-            if len(rows) < self._batch and not self._stopping.is_set():
+            if not more and not self._stopping.is_set():
                 await self._idle()
+
+    async def _read(self) -> tuple[list[WaitingRow], bool]:
+        """Return the next rows, and whether there may be more: no more of them than fit, however large they are."""
+        rows = await self._store.read(self._reach, self._batch_bytes)
+        all_read = len(rows) == self._reach
+        heavy = sum(len(row.envelope) for row in rows) * _CHAR_BYTES >= self._batch_bytes
+        if heavy and not all_read:
+            self._reach = min(self._batch, 2 * len(rows))
+        elif all_read:
+            self._reach = min(self._batch, 2 * self._reach)
+        return rows, all_read or heavy
 
     async def _idle(self) -> None:
         """Wait for a wake-up, the next look, or the end."""

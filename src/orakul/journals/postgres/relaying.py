@@ -23,13 +23,24 @@ _CLAIM = """
 SELECT part FROM unnest(%s::int[]) AS part WHERE pg_try_advisory_lock(%s, part)
 """
 # The first rows of the held parts. What is put off, and whatever stands behind it in its subject, is left out: few are.
+# Sizes are summed while the envelopes are still where they are stored; only those that fit are read out.
 _READ = f"""
 SELECT seq, event_id::text, event_type, ordering_key, envelope::text, headers::text, attempts, created_at
-FROM {SCHEMA}.outbox
-WHERE {{held}} ordering_key NOT IN (
-    SELECT ordering_key FROM {SCHEMA}.outbox WHERE not_before > clock_timestamp()
-)
-ORDER BY seq LIMIT %(limit)s
+FROM (
+    SELECT *, sum(octet_length(envelope::text)) OVER (
+        ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS bytes_before
+    FROM (
+        SELECT seq, event_id, event_type, ordering_key, envelope, headers, attempts, created_at
+        FROM {SCHEMA}.outbox
+        WHERE {{held}} ordering_key NOT IN (
+            SELECT ordering_key FROM {SCHEMA}.outbox WHERE not_before > clock_timestamp()
+        )
+        ORDER BY seq LIMIT %(limit)s
+    ) AS next
+) AS counted
+WHERE bytes_before IS NULL OR bytes_before < %(limit_bytes)s
+ORDER BY seq
 """  # noqa: S608 (constants)
 _DELETE = f"DELETE FROM {SCHEMA}.outbox WHERE seq = ANY(%s)"  # noqa: S608 (constants)
 _PUT_OFF = f"""
@@ -95,11 +106,11 @@ class PostgresOutboxStore:
         self._held |= {part for (part,) in await self._execute(_CLAIM, (missing, _LOCKS))}
         return self._held
 
-    async def read(self, limit: int) -> list[WaitingRow]:
+    async def read(self, limit: int, limit_bytes: int) -> list[WaitingRow]:
         """Read the next rows."""
         held = "" if len(self._held) == PARTS else "part = ANY(%(held)s) AND "
         statement = sql.SQL(_READ.format(held=held))
-        rows = await self._execute(statement, {"held": list(self._held), "limit": limit})
+        rows = await self._execute(statement, {"held": list(self._held), "limit": limit, "limit_bytes": limit_bytes})
         return [
             WaitingRow(
                 seq=seq,
