@@ -97,6 +97,8 @@ class _Demo:
         celery = msgspec.structs.replace(self.settings.celery, broker=broker.url, keep_messages=True)
         events = msgspec.structs.replace(self.settings.events, broker=f"{broker.url.rpartition('/')[0]}/2", notify=True)
         self.settings = msgspec.structs.replace(self.settings, celery=celery, events=events)
+        pipelines = msgspec.structs.replace(self.settings.pipelines, redis=broker.url)
+        self.settings = msgspec.structs.replace(self.settings, pipelines=pipelines)
         self.settings = msgspec.structs.replace(self.settings, notifiers=NOTIFIERS, rules=RULES)
         return assemble(self.settings, database)
 
@@ -112,6 +114,7 @@ class _Demo:
                 "ORAKUL_CELERY_BROKER": self.settings.celery.broker or "",
                 "ORAKUL_EVENTS_BROKER": self.settings.events.broker or "",
                 "ORAKUL_EVENTS_NOTIFY": "true",
+                "ORAKUL_PIPELINES_REDIS": self.settings.pipelines.redis or "",
                 "ORAKUL_EXPORTS_PLANS": ",".join(self.settings.exports.plans),
             }
         )
@@ -121,10 +124,12 @@ class _Demo:
         feeder = [sys.executable, "-m", "orakul.cli.demo.feeder", "--owners", ",".join(owners)]
         accounts = [sys.executable, "-m", "orakul.cli.demo.accounts", "--owners", ",".join(owners)]
         parcels = [sys.executable, "-m", "orakul.cli.demo.parcels", "--owners", ",".join(owners)]
+        pipelines = [sys.executable, "-m", "orakul.cli.demo.pipelines"]
         consumers = [sys.executable, "-m", "orakul", "consume", "orakul.cli.demo.parcels:consumers"]
         children = [
             Child("consumers", consumers, log=self._log("consumers"), env=env, cwd=self.folder),
             Child("parcels", parcels, log=self._log("parcels"), env=env, cwd=self.folder),
+            Child("pipelines", pipelines, log=self._log("pipelines"), env=env, cwd=self.folder),
             Child("worker", worker, log=self._log("worker"), env=env, cwd=self.folder),
             Child("accounts", accounts, log=self._log("accounts"), env=env, cwd=self.folder),
             Child("feeder", feeder + ["--opening"] * opening, log=self._log("feeder"), env=env, cwd=self.folder),
