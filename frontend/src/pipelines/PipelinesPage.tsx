@@ -60,6 +60,7 @@ export default function PipelinesPage() {
           <span className="field">
             <input
               type="search"
+              data-wide
               value={typed}
               placeholder={t`Name of pipeline or result`}
               aria-label={t`Name of pipeline or result`}
