@@ -40,7 +40,7 @@ if os.environ["APP_KIND"] == "orakul":
 def trivial(x, y):
     return x + y
 """
-SHIPPER = "orakul.runners.celery.shipping"
+SHIPPER = "orakul.tasks.shipping"
 FILL = "import bench, sys\nfor n in range(int(sys.argv[1])): bench.trivial.delay(n, n)"
 
 

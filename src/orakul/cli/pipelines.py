@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +17,9 @@ from orakul.pipelines import Broken, PipelineRun, PipelineWatcher, read_rules
 from orakul.pipelines.channel import Channel
 from orakul.pipelines.words import lines_of
 from orakul.settings import Settings
+
+if TYPE_CHECKING:
+    from orakul.tasks.recorder import Recorder
 
 __all__ = ["Printer", "watch_pipelines"]
 
@@ -52,18 +56,25 @@ class Printer:
             form = msgspec.to_builtins(run) | {"data_quality": msgspec.to_builtins(list(broken))}
             print(msgspec.json.encode(form).decode(), flush=True)
             return
-        for tone, line in lines_of(run, broken):
-            self._print(tone, line)
+        self._put([self._dressed(tone, line) for tone, line in lines_of(run, broken)])
 
     def unreadable(self, channel: str, said: str, raw: bytes) -> None:
         """Warn of what was no message, and go on."""
         shown = raw.decode("utf-8", "backslashreplace").encode("unicode_escape").decode()
         print(f"orakul: {channel}: not a message of a pipeline: {said}: {shown:.80}", file=sys.stderr, flush=True)
 
-    def _print(self, tone: str, line: str) -> None:
+    def _dressed(self, tone: str, line: str) -> str:
         colour = _COLOURS.get(tone) if self._coloured else None
+        return f"\033[{colour}m{line}\033[0m" if colour else line
+
+    def _print(self, tone: str, line: str) -> None:
+        self._put([self._dressed(tone, line)])
+
+    @staticmethod
+    def _put(lines: Sequence[str]) -> None:
+        """Write lines at once: a run is one write, whatever the number of its lines."""
         with contextlib.suppress(BrokenPipeError):
-            print(f"\033[{colour}m{line}\033[0m" if colour else line, flush=True)
+            print("\n".join(lines), flush=True)
 
 
 def watch_pipelines(settings: Settings, channel: Channel, *, as_json: bool, record: bool) -> None:
@@ -110,8 +121,23 @@ def _journal(
     with contextlib.suppress(UnavailableError):  # what is seen waits in the spool until the tables are there
         migrations.upgrade(database.url)
     recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))
-    recorder.start()
+    _ship(recorder, settings, database.url, parts)
     parts.callback(recorder.close, 5.0)
     pipelines = PostgresPipelines(database.url)
     parts.callback(pipelines.connections.close)
     return recorder.record_together, pipelines.known
+
+
+def _ship(recorder: "Recorder", settings: Settings, url: str, parts: contextlib.ExitStack) -> None:
+    """Let a process beside this one carry what is recorded: here, each message waits for the processor it takes."""
+    from orakul.tasks.shipping import ShipperProcess
+
+    shipper = ShipperProcess(settings.spool, url)
+    try:
+        shipper.start()
+    except OSError as error:
+        print(f"orakul: no process could be started to carry runs to the journal: {error}", file=sys.stderr, flush=True)
+        recorder.start()
+        return
+    recorder.append_only()
+    parts.callback(shipper.stop, 10.0)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from orakul.events import Event, utc_now
 from orakul.events.installed import observed
 from orakul.extensions import load
-from orakul.runners.celery.shipping import ShipperProcess
 from orakul.settings import Settings, load_settings
 from orakul.tasks.journal import Journal
 from orakul.tasks.masking import Limits, Masks
 from orakul.tasks.orders import StandingOrders
 from orakul.tasks.recorder import Recorder
 from orakul.tasks.sealing import Sealer, secret_in
+from orakul.tasks.shipping import ShipperProcess
 
 if TYPE_CHECKING:
     from orakul.events import Dispatcher

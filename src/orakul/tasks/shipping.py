@@ -1,8 +1,9 @@
-"""A worker's shipper, in a process of its own: `python -m orakul.runners.celery.shipping`.
+"""A shipper in a process of its own: `python -m orakul.tasks.shipping`.
 
-The worker's main process feeds the pool, and every microsecond spent there is spent once for each task. So the events
-are carried to the journal beside it, at low priority: while the processor is idle they go at once, and in a storm the
-tasks come first and the events go in larger batches. It also carries what a killed worker left, being alive after it.
+A worker's main process feeds the pool, a watcher hears a storm, and every microsecond spent there is spent once for
+each task. So the events are carried to the journal beside it, at low priority: while the processor is idle they go at
+once, and in a storm the work comes first and the events go in larger batches. It also carries what a killed process
+left, being alive after it.
 """
 
 import logging
