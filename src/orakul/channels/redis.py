@@ -36,7 +36,8 @@ class RedisChannel:
             url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, socket_keepalive=True
         )
         where = self._eyes.connection_pool.connection_kwargs
-        self.shown = f"{where['host']}:{where['port']}" if "host" in where else without_password(url)
+        host, port = where.get("host", "localhost"), where.get("port", 6379)  # redis-py tells only what was said
+        self.shown = without_password(url) if "path" in where else f"{host}:{port}"
         self._connection: Any = None
         self._parsed: Any = None
         self._pinged = self._spoke = 0.0
