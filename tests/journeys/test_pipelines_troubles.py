@@ -1,0 +1,109 @@
+"""What the watcher of pipelines says when something is wrong: one clear sentence, and it keeps trying."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+from servers import Process, RedisServer, free_port, wait_for
+from stacks import Stack
+
+from orakul.channels.redis import RedisChannel
+from orakul.journals.postgres import PostgresReader
+from orakul.tasks import TaskQuery
+
+ORAKUL = [sys.executable, "-m", "orakul"]
+CONNECTED = "Подключен к Redis"
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "ORAKUL_DATA": str(folder), **more}
+
+
+def test_a_refused_sign_in_is_said_once_and_tried_until_it_is_right(
+    spawn: Callable[..., Process], own_redis: Callable[[], RedisServer], data_dir: Path
+) -> None:
+    import redis
+
+    server = own_redis()
+    with redis.Redis.from_url(server.url) as connection:
+        connection.config_set("requirepass", "another")
+        command = [*ORAKUL, "watch", "tdtp", "--port", str(server.port), "--password", "mistaken", "--no-journal"]
+        process = spawn(command, env=environment(data_dir), cwd=data_dir)
+        wait_for(lambda: "refuses the sign-in" in process.text(), "the refusal to be said")
+        refused = connection.info("errorstats")  # type: ignore[union-attr]
+        wait_for(lambda: connection.info("errorstats") != refused, "another try")
+        assert process.text().count("refuses the sign-in") == 1
+        assert "Are user and password right?" in process.text()
+        assert "mistaken" not in process.text()
+        assert "Traceback" not in process.text()
+        connection.config_set("requirepass", "mistaken")
+        wait_for(lambda: CONNECTED in process.text(), "the watcher to come in")
+    assert process.stop(signal.SIGINT) == 0
+
+
+def test_redis_away_is_said_once_and_waited_for(
+    spawn: Callable[..., Process], own_redis: Callable[[], RedisServer], data_dir: Path
+) -> None:
+    server = own_redis()
+    server.kill9()
+    process = spawn([*ORAKUL, "watch", "tdtp", "--url", server.url, "--no-journal"], env=environment(data_dir))
+    wait_for(lambda: "does not answer" in process.text(), "the trouble to be said")
+    server.start()
+    wait_for(lambda: CONNECTED in process.text(), "the watcher to find it")
+    assert process.text().count("does not answer") == 1
+    assert "Is it running, and is the address right?" in process.text()
+    assert "Traceback" not in process.text()
+
+
+def test_a_wrong_rule_is_named_when_the_watcher_starts(spawn: Callable[..., Process], data_dir: Path) -> None:
+    (data_dir / "orakul.toml").write_text(
+        '[pipelines]\nredis = "redis://127.0.0.1:1/0"\n[[pipelines.rules]]\nkind = "rows_lots"\n'
+    )
+    configured = environment(data_dir, ORAKUL_CONFIG=str(data_dir / "orakul.toml"))
+    for command in (["watch", "tdtp", "--no-journal"], ["run", "watch"]):
+        process = spawn([*ORAKUL, *command], env=configured, cwd=data_dir)
+        wait_for(lambda one=process: not one.alive, f"{command} to end")
+        assert "pipelines.rules, rule 1: there is no kind 'rows_lots'; did you mean 'rows_lost'?" in process.text()
+        assert "Traceback" not in process.text()
+
+
+def test_run_watch_records_what_the_settings_name(
+    spawn: Callable[..., Process], own_redis: Callable[[], RedisServer], data_dir: Path, database_url: str
+) -> None:
+    import redis
+
+    server = own_redis()
+    more = {"ORAKUL_DATABASE_URL": database_url, "ORAKUL_PIPELINES_REDIS": server.url}
+    process = spawn([*ORAKUL, "run", "watch"], env=environment(data_dir, **more), cwd=data_dir)
+    with redis.Redis.from_url(server.url) as connection:
+        told = {"pipeline_name": "p", "result_name": "R", "status": "success", "finished_at": "2025-11-18T10:00:02Z"}
+        connection.set("tdtp:pipeline:R:state", json.dumps(told))
+    reader = PostgresReader(database_url)
+
+    def recorded() -> bool:
+        return len(reader.tasks(TaskQuery(kind=["pipeline"])).items) == 1
+
+    wait_for(recorded, "the run to be recorded", timeout=60)
+    assert process.stop(signal.SIGTERM) == 0
+
+
+def test_serve_says_on_readyz_that_it_does_not_hear_the_pipelines(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(ORAKUL_PIPELINES_REDIS=f"redis://:hidden@127.0.0.1:{free_port()}/0")
+
+    def noticed() -> bool:
+        return "does not answer" in httpx2.get(f"{stack.url}/readyz", timeout=10).text
+
+    wait_for(noticed, "the notice")
+    answer = httpx2.get(f"{stack.url}/readyz", timeout=10)
+    assert answer.status_code == 200  # the control room is ready without them
+    assert "hidden" not in answer.text
+
+
+def test_addresses_are_those_of_redis_py() -> None:
+    assert RedisChannel("rediss://u:p%40ss@redis.example.com:6380/2").shown == "redis.example.com:6380"
+    assert RedisChannel("redis://localhost").shown == "localhost:6379"
+    assert "p@ss" not in RedisChannel("unix://:p@/run/redis.sock").shown
