@@ -8,9 +8,10 @@
 | queue `<consumer>.dead` | dead letters, with the reason in their headers |
 
 A queue for delays serves those from its time up to twice that, as a message expires only at a queue's head: a delay may
-thus come out up to twice as long as it was asked for, never shorter. Patterns are only ever added to a queue's bindings:
-AMQP does not list them, and one process does not know what another, of a newer version, asks for. The CloudEvents attributes are headers
-`cloudEvents:…`; `message_id` is the event's id and `type` its type, as consumers of other makes expect.
+thus come out up to twice as long as it was asked for, never shorter. The CloudEvents attributes are headers
+`cloudEvents:…`; `message_id` is the event's id and `type` its type, as consumers of other makes expect. Patterns are
+only ever added to a queue's bindings: AMQP does not list them, and one process does not know what another, of a newer
+version, asks for.
 """
 
 from orakul.errors import MissingExtraError
