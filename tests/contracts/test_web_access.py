@@ -68,7 +68,7 @@ TABLE = [
     Row("GET", "/api/retention/preview", owner=403, other=403),
     Row("GET", "/api/moment/changes?from=2026-03-01&to=2026-03-02"),
     Row("GET", "/api/pipelines"),
-    Row("GET", "/api/pipelines/MASK_V001", owner=404, other=404, viewer=404, admin=404),
+    Row("GET", "/api/pipelines/{p-mask}", owner=404, other=404, viewer=404, admin=404),
     Row("GET", "/api/charts"),
     Row("GET", "/api/insights"),
     Row("GET", "/api/operations"),
@@ -126,7 +126,15 @@ def served(routes: Any) -> Iterator[tuple[str, str]]:
 
 def test_every_route_is_in_the_table(world: World) -> None:
     app = create_app(world.parts)
-    named = {"b": "{task_id}", "t": "{task_id}", "v": "{view_id}", "x": "{task_id}", "0": "{number}", "r": "{rule_id}"}
+    named = {
+        "b": "{task_id}",
+        "t": "{task_id}",
+        "v": "{view_id}",
+        "x": "{task_id}",
+        "0": "{number}",
+        "r": "{rule_id}",
+        "p": "{result_name}",
+    }
     in_table = {
         (row.method, re.sub(r"\{(.)[^}]*\}", lambda found: named[found[1]], row.path.partition("?")[0]))
         for row in TABLE
