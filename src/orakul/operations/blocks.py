@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 from orakul.operations.collection import Call, monotonic
 from orakul.operations.context import frame
@@ -86,13 +86,14 @@ class _Block:
 @overload
 def operation(name: F) -> F: ...
 @overload
-def operation(name: str | None = None, *, level: Level | int = Level.STANDARD) -> _Block: ...
-def operation(name: Any = None, *, level: Level | int = Level.STANDARD) -> Any:
+def operation(name: str | None = None, *, level: Level | int | str = Level.STANDARD) -> _Block: ...
+def operation(name: Any = None, *, level: Level | int | str = Level.STANDARD) -> Any:
     """Watch what is decorated, or the block: bare, by a name (`"LOAD_FILE"`), with `with` and `async with`.
 
     Records who called it within what, when, how long, its outcome, the kind and shape of its result, or its error.
-    Exceptions are always raised on. Calls cost about a microsecond; below the level that is set, a fraction of that.
+    `level` is a `Level` or its name. Exceptions are always raised on. Calls cost about a microsecond; below the level
+    that is set, a fraction of that.
     """
     if callable(name):
         return watch(name, None, Level.STANDARD)
-    return _Block(name, Level(level))
+    return _Block(name, level if isinstance(level, Level) else Level(cast("int", level)))

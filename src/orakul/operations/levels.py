@@ -22,6 +22,11 @@ class Level(IntEnum):
     DETAILED = 30
     DEBUG = 40
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Level | None":
+        """Take a level's name as well, as settings say it: `level="debug"`."""
+        return cls.__members__.get(value.upper()) if isinstance(value, str) else None
+
 
 class Spec(msgspec.Struct, eq=False):
     """What is known of an operation before it is called: one object a name and level, shared by all its calls.
