@@ -43,6 +43,10 @@ _LONGEST_DATABASE_WAIT, _SAY_AGAIN = 5.0, 10.0
 _HELD_BACK = 60.0  # the longest that an ordered consumer waits in between: its messages stay in hand meanwhile
 
 
+def _ack(received: Received) -> Awaitable[None]:
+    return received.ack()
+
+
 class Consumption:
     """Runs one consumer on one broker, in the running event loop."""
 
@@ -70,6 +74,7 @@ class Consumption:
         self._running: set[asyncio.Task[None]] = set()
         self._finished: list[tuple[Job, str | None]] = []
         self._finishing: asyncio.Task[None] | None = None
+        self._plain = consumer.handler.is_async and inbox is None and consumer.timeout is None
         self._busy = 0
         self._closing = False
         self._said = -_SAY_AGAIN
@@ -162,7 +167,7 @@ class Consumption:
             known.received = received
             return
         if job.key in self._done:
-            asyncio.ensure_future(self._acknowledge_again(job))  # noqa: RUF006 (it ends by itself)
+            asyncio.ensure_future(self._acknowledge(job))  # noqa: RUF006 (it ends by itself)
             return
         self.in_hand[job.key] = job
         if not self.consumer.ordered:
@@ -175,8 +180,8 @@ class Consumption:
         else:
             lane.append(job)
 
-    async def _acknowledge_again(self, job: Job) -> None:
-        await self._settle(job, lambda received: received.ack())
+    async def _acknowledge(self, job: Job) -> None:
+        await self._settle(job, _ack)
 
     def _leave(self, job: Job) -> None:
         self.in_hand.pop(job.key, None)
@@ -191,13 +196,13 @@ class Consumption:
     # -- work
 
     async def _work(self) -> None:
-        handled = 0
+        handled, worker = 0, asyncio.current_task()
         while not self._closing:
-            job = await self._ready.get()
+            job = self._ready.get_nowait() if self._ready.qsize() else await self._ready.get()
             if job is None or self._closing:
                 return
             self._busy += 1
-            job.worker = asyncio.current_task()
+            job.worker = worker
             try:
                 await self._handle(job)
             finally:
@@ -217,12 +222,12 @@ class Consumption:
             return
         if self._is_cancelled is not None and await self._is_cancelled(job):
             self._remember(job)
-            await self._settle(job, lambda received: received.ack())
+            await self._acknowledge(job)
             self._leave(job)
             return
         job.started = time.time()
         try:
-            seen = await self._call_when_possible(job, argument)
+            seen = await (self._call_plainly if self._plain else self._call_when_possible)(job, argument)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not job.doomed or task is None:
@@ -236,7 +241,7 @@ class Consumption:
             self._finish(job, "Duplicate" if seen else None)
             return
         self._remember(job)
-        await self._settle(job, lambda received: received.ack())
+        await self._acknowledge(job)
         self._leave(job)
 
     def _finish(self, job: Job, outcome: str | None) -> None:
@@ -253,10 +258,23 @@ class Consumption:
                 self.deliveries.completed(batch)
                 for job, _ in batch:
                     self._remember(job)
-                    await self._settle(job, lambda received: received.ack())
+                    await self._acknowledge(job)
                     self._leave(job)
         finally:
             self._finishing = None
+
+    async def _call_plainly(self, job: Job, argument: Any) -> bool:
+        """Call a coroutine that has neither inbox nor deadline, in its worker's own context."""
+        handler, event = self.consumer.handler, job.event
+        assert event is not None  # noqa: S101 (read before)
+        token = current_job.set(job)
+        owner = enter_user(None if event.user_id is None else str(event.user_id))
+        try:
+            await handler.function(*handler.arguments(argument, lambda: self._delivery(job), None))
+        finally:
+            leave_user(owner)
+            current_job.reset(token)
+        return False
 
     async def _call_when_possible(self, job: Job, argument: Any) -> bool:
         """Call the handler, waiting for a database of the inbox that is away as long as it takes."""

@@ -121,13 +121,13 @@ class Deliveries:
 
     def completed(self, jobs: Iterable[tuple[Job, str | None]]) -> None:
         """Record that handlers have returned; an outcome where one was not called at all."""
-        now = time.time()
+        now = _when(time.time())
         events = []
         for job, outcome in jobs:
             self.counts["duplicates" if outcome else "completed"] += 1
             if job.shown < 2:  # noqa: PLR2004 (see Job)
                 events.append(self._begun(job))
-            events.append(self._event(job, "task.completed", now, {"outcome": outcome} if outcome else {}))
+            events.append(self._event_at(job, "task.completed", now, {"outcome": outcome} if outcome else {}))
             job.shown = 2
         self._records.record_together(*events)
 
@@ -188,17 +188,29 @@ class Deliveries:
         return self._shown(event) if self._shown is not None else msgspec.Raw(body)
 
     def _event(self, job: Job, event_type: str, moment: float, more: dict[str, Any]) -> Event:
-        message = job.received.message
+        return self._event_at(job, event_type, _when(moment), more)
+
+    def _event_at(self, job: Job, event_type: str, moment: datetime, more: dict[str, Any]) -> Event:
         event = job.event
         return Event(
             event_type=event_type,
-            data={**self._base, "attempt": job.attempt, "run": job.run, "type": message.type, **more},
+            data={
+                **self._base,
+                "attempt": job.attempt,
+                "run": job.run,
+                "type": job.received.message.type,
+                **more,
+            },
             user_id=event.user_id if event is not None else None,
-            timestamp=datetime.fromtimestamp(moment, UTC),
+            timestamp=moment,
             task_id=job.task_id,
             trace_id=event.trace_id if event is not None else None,
             source=SOURCE,
         )
+
+
+def _when(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _moment(seconds: float) -> str:

@@ -8,13 +8,14 @@ import platform
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 import redis.exceptions as errors
 
+from orakul.brokers.redis.piping import command, piped
 from orakul.brokers.redis.wire import AWAY, FALL_DUE, PUT_OFF, RENEW, Keys, fields_of, message_from, packed
 from orakul.delivery.broker import Received, Subscription, matches
 from orakul.errors import BrokerUnavailableError
@@ -51,13 +52,14 @@ class RedisStream:
         self.main, self.again = house.keys.stream, house.keys.again(queue)
         self.in_hand: dict[tuple[str, bytes], _Received] = {}
         self._arrived: deque[_Received] = deque()
-        self._acks: list[tuple[str, bytes]] = []
+        self._acks: dict[tuple[str, bytes], None] = {}
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._closed = False
         self._looked_after = 0.0
+        self._next_due = 0.0  # when to look again at what is put off
         self._active = not subscription.ordered
         self._wanted: dict[str, bool] = {}
 
@@ -197,13 +199,44 @@ class RedisStream:
                 async with asyncio.timeout(min(0.25, self.house.lease / 4)):
                     await self._room.wait()
             return
-        due = await redis.eval(FALL_DUE, 2, self.house.keys.delayed(queue), self.again)
-        block = _BLOCK_SECONDS if due < 0 else min(_BLOCK_SECONDS, due / 1000)
-        found = await redis.xreadgroup(
-            queue, self.name, {self.main: ">", self.again: ">"}, count=room, block=max(1, round(block * 1000))
-        )
-        for key, entries in _by_stream(found):
+        if now >= self._next_due:
+            due = await redis.eval(FALL_DUE, 2, self.house.keys.delayed(queue), self.again)
+            self._next_due = now + (_BLOCK_SECONDS if due < 0 else min(_BLOCK_SECONDS, due / 1000))
+        for key, entries in await self._read(room, max(1, round((self._next_due - now) * 1000))):
             await self._arrive(key, entries, redelivered=False)
+
+    async def _read(self, room: int, block: int) -> list[tuple[str, list[Any]]]:
+        """Send the acknowledgements, and wait for what is new, in one go."""
+        queue, acks = self.subscription.queue, list(self._acks)
+        read = command(
+            "XREADGROUP", "GROUP", queue, self.name, "COUNT", str(room), "BLOCK", str(block),
+            "STREAMS", self.main, self.again, ">", ">",
+        )  # fmt: skip
+        answers = await piped(self.house.redis, [*self._leaving(acks), read])
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        for place in acks:
+            self._acks.pop(place, None)
+        found = answers[-1] or ()
+        return [
+            (key.decode(), [(entry, dict(zip(pairs[::2], pairs[1::2], strict=True))) for entry, pairs in entries])
+            for key, entries in (found.items() if isinstance(found, dict) else found)
+        ]
+
+    def _leaving(self, acks: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        """Return the commands that acknowledge these."""
+        commands = []
+        if main := [entry for key, entry in acks if key == self.main]:
+            commands.append(command("XACK", self.main, self.subscription.queue, *main))
+        if again := [entry for key, entry in acks if key == self.again]:
+            commands.append(command("XACK", self.again, self.subscription.queue, *again))
+            commands.append(command("XDEL", self.again, *again))
+        return commands
+
+    def fall_due(self, delay: float) -> None:
+        """Look again, at the latest, when something that was put off here is due."""
+        self._next_due = min(self._next_due, time.monotonic() + delay)
 
     async def _look_after(self) -> None:
         """Stay alive in the eyes of the others, and take over from those who are not."""
@@ -231,11 +264,11 @@ class RedisStream:
             if fields is None:  # trimmed away under us
                 passed.append(entry)
                 continue
-            message, texts = message_from(fields)
+            message, attempt = message_from(fields)
             if key == self.main and not self._wants(message.type):
                 passed.append(entry)
                 continue
-            received = _Received(self, place, message, int(texts.get("attempt", "1")), redelivered=redelivered)
+            received = _Received(self, place, message, attempt, redelivered=redelivered)
             self.in_hand[place] = received
             self._arrived.append(received)
         if passed:
@@ -260,7 +293,7 @@ class RedisStream:
 
     def acknowledge(self, place: tuple[str, bytes]) -> None:
         """Acknowledge soon, together with others; what cannot be sent now is sent when Redis is back."""
-        self._acks.append(place)
+        self._acks[place] = None
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_soon())
 
@@ -273,14 +306,11 @@ class RedisStream:
         acks = list(self._acks)
         if not acks:
             return
-        pipe = self.house.redis.pipeline(transaction=False)
-        if main := [entry for key, entry in acks if key == self.main]:
-            pipe.xack(self.main, self.subscription.queue, *main)
-        if again := [entry for key, entry in acks if key == self.again]:
-            pipe.xack(self.again, self.subscription.queue, *again)
-            pipe.xdel(self.again, *again)
-        await pipe.execute()
-        del self._acks[: len(acks)]
+        for answer in await piped(self.house.redis, self._leaving(acks)):
+            if isinstance(answer, BaseException):
+                raise answer
+        for place in acks:
+            self._acks.pop(place, None)
         if self._acks:
             self._flushing = asyncio.create_task(self._flush_soon())
 
@@ -314,6 +344,7 @@ class _Received:
         await self._leave(
             house.redis.eval(PUT_OFF, len(keys), *keys, self.queue, entry, max(1, round(delay * 1000)), value)
         )
+        self._stream.fall_due(delay)
 
     async def dead(self, reason: str) -> None:
         """Lay it into the dead letters."""

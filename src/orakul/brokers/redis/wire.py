@@ -12,7 +12,19 @@ import redis.exceptions as errors
 from orakul.delivery.broker import DeadLetter
 from orakul.delivery.message import Message
 
-__all__ = ["AWAY", "BACK", "FALL_DUE", "PUT_OFF", "RENEW", "Keys", "fields_of", "letter_of", "message_from", "packed"]
+__all__ = [
+    "AWAY",
+    "BACK",
+    "FALL_DUE",
+    "PUT_OFF",
+    "RENEW",
+    "Keys",
+    "fields_of",
+    "letter_of",
+    "message_from",
+    "packed",
+    "text_of",
+]
 
 AWAY = (
     errors.ConnectionError,
@@ -57,6 +69,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 return 0
 """
 
+_HEADERS = msgspec.json.Decoder(dict[str, str])
+
 
 class Keys:
     """The names of one house's keys."""
@@ -90,29 +104,37 @@ def fields_of(message: Message, **more: str) -> dict[str, Any]:
     return fields | more | {"body": message.body}
 
 
-def message_from(fields: Mapping[bytes, bytes]) -> tuple[Message, dict[str, str]]:
-    """Read a message, and what of ours is beside it; also one that somebody else has added to the stream."""
+def message_from(fields: Mapping[bytes, bytes]) -> tuple[Message, int]:
+    """Read a message, and which attempt it is; also one that somebody else has added to the stream."""
     if b"packed" in fields:
         fields = msgspec.msgpack.decode(fields[b"packed"], type=dict[bytes, bytes])
-    texts = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items() if name != b"body"}
     body = fields.get(b"body", b"")
-    name = texts.get("ce_id") or hashlib.sha256(body).hexdigest()[:32]
-    stamp = datetime.now(UTC)
-    with suppress(KeyError, ValueError):
-        stamp = datetime.fromisoformat(texts["ce_time"])
+    name = text_of(fields, b"ce_id") or hashlib.sha256(body).hexdigest()[:32]
+    stamp = None
+    with suppress(ValueError):
+        stamp = datetime.fromisoformat(text_of(fields, b"ce_time"))
+    if stamp is None:
+        stamp = datetime.now(UTC)
     headers: dict[str, str] = {}
-    with suppress(KeyError, msgspec.MsgspecError):
-        headers = msgspec.json.decode(texts["headers"], type=dict[str, str])
+    if b"headers" in fields:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            headers = _HEADERS.decode(fields[b"headers"])
     message = Message(
         message_id=name,
-        type=texts.get("ce_type", ""),
-        subject=texts.get("ce_subject") or name,
+        type=text_of(fields, b"ce_type"),
+        subject=text_of(fields, b"ce_subject") or name,
         body=body,
         timestamp=stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC),
-        source=texts.get("ce_source", ""),
+        source=text_of(fields, b"ce_source"),
         headers=headers,
     )
-    return message, texts
+    attempt = fields.get(b"attempt", b"1")
+    return message, int(attempt) if attempt.isdigit() else 1
+
+
+def text_of(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    """Return a field as text, empty where there is none."""
+    return fields.get(name, b"").decode("utf-8", "replace")
 
 
 def packed(message: Message, attempt: int) -> bytes:
@@ -124,14 +146,14 @@ def packed(message: Message, attempt: int) -> bytes:
 
 def letter_of(fields: Mapping[bytes, bytes], queue: str) -> DeadLetter:
     """Read a dead letter."""
-    message, texts = message_from(fields)
+    message, attempt = message_from(fields)
     died = datetime.now(UTC)
-    with suppress(KeyError, ValueError):
-        died = datetime.fromisoformat(texts["died_at"])
+    with suppress(ValueError):
+        died = datetime.fromisoformat(text_of(fields, b"died_at"))
     return DeadLetter(
         message=message,
         queue=queue,
-        reason=texts.get("reason", ""),
+        reason=text_of(fields, b"reason"),
         died_at=died,
-        attempt=int(texts.get("attempt", "1")),
+        attempt=attempt,
     )
