@@ -19,6 +19,7 @@ import json
 import logging
 import sys
 from collections.abc import Awaitable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -67,7 +68,8 @@ def publish(
     """
     told = event_from(event)
     row = row_of(told, subject=subject, headers=headers, lock=lock, notify=notify)
-    answer = _inserter(connection)(connection, row)
+    kind: Any = type(connection)
+    answer = _inserter(kind)(connection, row)
     if answer is None:
         _log.info("%s", log_line(told))
         return None
@@ -122,14 +124,15 @@ def log_line(event: Event) -> str:
     return f"[EVENT] {event.event_type} | ID: {event.event_id} | User: {event.user_id} | Data: {data}"
 
 
-def _inserter(connection: Any) -> Any:
+@cache  # the installed packages are looked through once for each kind of connection: that takes milliseconds
+def _inserter(connection: type) -> Any:
     known = extensions.names("orakul.outboxes")
-    for kind in type(connection).__mro__:
+    for kind in connection.__mro__:
         library = kind.__module__.partition(".")[0]
         if library in known:
             return extensions.load("orakul.outboxes", library)
     raise OrakulError(
-        f"cannot publish on {type(connection).__module__}.{type(connection).__qualname__}: give the connection or "
+        f"cannot publish on {connection.__module__}.{connection.__qualname__}: give the connection or "
         f"session that the change is made on, of one of: {', '.join(known)}"
     )
 

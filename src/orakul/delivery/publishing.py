@@ -5,10 +5,11 @@ relayed from there. Where they name none, it is logged only, as long as no broke
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 from orakul import extensions
-from orakul.delivery.outbox import event_from, log_line, row_of
+from orakul.delivery.outbox import OutboxRow, event_from, log_line, row_of
 from orakul.events import Event, EventType
 from orakul.settings import load_settings
 
@@ -30,9 +31,15 @@ def publish_event(
         settings = load_settings()
         url = settings.database_url or next(iter(settings.events.outboxes), None)
         if url is not None:
-            extensions.load("orakul.publishers", "postgres")(url, row)
+            _publisher()(url, row)
         _log.info("%s", log_line(told))
     except Exception:  # noqa: BLE001 (the document's contract: it answers, and never raises)
         _log.exception("Failed to publish event")
         return False
     return True
+
+
+@cache  # the installed packages are looked through once: that takes milliseconds
+def _publisher() -> Callable[[str, OutboxRow], None]:
+    found: Callable[[str, OutboxRow], None] = extensions.load("orakul.publishers", "postgres")
+    return found
