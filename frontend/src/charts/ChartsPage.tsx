@@ -10,7 +10,7 @@ import { PageFrame } from "#/pieces/PageFrame";
 import { Answered, Partial } from "#/pieces/States";
 import type { Chart } from "#/services/figures";
 import { formatCount, formatPercent, formatRate } from "#/texts/format";
-import { useDuration } from "#/texts/i18n";
+import { useDuration, useWhole } from "#/texts/i18n";
 
 import { ChartsTable } from "./ChartsTable";
 import { useDress } from "./dress";
@@ -126,8 +126,8 @@ const threeOf = (spread: Chart["total"]["duration"], write: (value: number) => s
 
 function StepWords({ chart }: { chart: Chart }) {
   const { t } = useLingui();
-  const duration = useDuration();
-  const step = duration(chart.step * 1000);
+  const whole = useWhole();
+  const step = whole(chart.step * 1000);
   return <span>{t`A step is ${step}. The shaded step is still being counted. A task counts by what it is now.`}</span>;
 }
 

@@ -14,7 +14,7 @@ import { Answered, Nothing, Partial } from "#/pieces/States";
 import { figures } from "#/services/figures";
 import type { ErrorGroup, ErrorGroups } from "#/services/figures";
 import { formatCount, formatFull, formatMoment, visible } from "#/texts/format";
-import { useDuration, useLocale } from "#/texts/i18n";
+import { useLocale, useTicking } from "#/texts/i18n";
 
 import "./errors.css";
 import { sparkPath } from "./sparks";
@@ -140,9 +140,9 @@ function Group({ group, found, filter }: { group: ErrorGroup; found: ErrorGroups
 function Seen({ group }: { group: ErrorGroup }) {
   const { t } = useLingui();
   const locale = useLocale();
-  const duration = useDuration();
+  const ticking = useTicking();
   const now = useSecond();
-  const ago = duration(Math.max(0, Math.floor((now - Date.parse(group.last_seen)) / 1000) * 1000));
+  const ago = ticking(now - Date.parse(group.last_seen));
   return (
     <p className="group-seen">
       <span title={formatFull(locale, group.last_seen)}>{t`last ${ago} ago`}</span>

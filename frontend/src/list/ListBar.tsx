@@ -1,3 +1,4 @@
+import { plural } from "@lingui/core/macro";
 import { useLingui } from "@lingui/react/macro";
 import { lazy, memo, Suspense, useSyncExternalStore } from "react";
 
@@ -61,7 +62,7 @@ export const ListBar = memo(function ListBar({ view, counts, held, onShowNew, ch
       {held > 0 && (
         <button type="button" className="pill" onClick={onShowNew}>
           <Icon name="up" />
-          {t`${held} new`}
+          {t`${plural(held, { one: "# new", other: "# new" })}`}
         </button>
       )}
       <div className="list-tools">

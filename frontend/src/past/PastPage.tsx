@@ -30,21 +30,25 @@ const BACK_MS = 300_000; // where nothing is said, the room is shown as it was f
 const isStatus = (text: string): text is Status => (STATUSES as readonly string[]).includes(text);
 const second = (at: number): string => new Date(Math.floor(at / 1000) * 1000).toISOString().replace(".000Z", "Z");
 
+/** The middle of a journal that is younger than that: before its first event there is nothing to see. */
+const halfway = (oldest: string | null, now: number): number => (oldest === null ? 0 : (Date.parse(oldest) + now) / 2);
+
 /** The room as it was at any moment, and played forward from it. */
 export default function PastPage() {
   const { t } = useLingui();
   const locale = useLocale();
   const [asked, ask] = useAsked();
   const [opened] = useState(() => Date.now());
+  const bounds = useQuery({ queryKey: ["moments"], queryFn: ({ signal }) => figures.moments(signal), refetchInterval: 60_000 });
+  const oldest = bounds.data?.oldest ?? null;
   const given = Date.parse(asked.get("at") ?? "");
-  const at = Number.isNaN(given) ? opened - BACK_MS : Math.min(given, Date.now());
+  const at = Number.isNaN(given) ? Math.max(opened - BACK_MS, halfway(oldest, opened)) : Math.min(given, Date.now());
   const wanted = asked.get("over");
   const range: Range = isRange(wanted) ? wanted : rangeAround(at, Date.now());
   const status = (asked.get("status") ?? "").split(",").filter(isStatus).join(",");
   const filter = { status, name: asked.get("name") ?? "", queue: asked.get("queue") ?? "" };
   const [speed, setSpeed] = useState<Speed>("10");
   const [playing, setPlaying] = useState(false);
-  const bounds = useQuery({ queryKey: ["moments"], queryFn: ({ signal }) => figures.moments(signal), refetchInterval: 60_000 });
   const seek = (to: number) => ask({ at: second(to) }, "replace");
   const { room, error, busy } = usePast(at, filter, playing ? Number(speed) : null, (now, ended) => {
     const some = { ...Object.fromEntries(new URLSearchParams(currentPlace().search)), at: second(now) };
@@ -54,7 +58,6 @@ export default function PastPage() {
   const shown = room && playing ? Date.parse(room.at) : at;
   const when = formatMoment(locale, second(shown), Date.now());
   const ranges: (readonly [Range, string])[] = [["1h", t`1 h`], ["6h", t`6 h`], ["24h", t`24 h`], ["7d", t`7 d`], ["30d", t`30 d`]];
-  const oldest = bounds.data?.oldest ?? null;
   useSpace(() => setPlaying((before) => !before));
   return (
     <PageFrame

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { formatDuration, formatPercent, formatTicking, visible } from "./format";
+import { formatDuration, formatPercent, formatTicking, formatWhole, visible } from "./format";
 
 const units = { ms: "ms", s: "s", min: "min", h: "h", d: "d" };
 const ru = { ms: "мс", s: "с", min: "мин", h: "ч", d: "дн" };
@@ -28,6 +28,14 @@ describe("durations", () => {
     expect(formatTicking("en", units, -50)).toBe("0 s");
     expect(formatTicking("en", units, 61_000)).toBe("1 min 01 s");
   });
+  it.each([
+    [1000, "1 s"],
+    [60_000, "1 min"],
+    [300_000, "5 min"],
+    [3_600_000, "1 h"],
+    [86_400_000, "1 d"],
+    [90_500, "1 min 31 s"],
+  ])("are whole in their unit: %d", (ms, text) => expect(formatWhole("en", units, ms)).toBe(text));
 });
 
 it("writes shares as per cent", () => expect(formatPercent("en", 0.0512)).toBe("5.1%"));

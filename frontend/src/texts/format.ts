@@ -48,6 +48,14 @@ export function formatTicking(locale: string, units: Units, ms: number): string 
   return seconds < 60 ? `${seconds} ${units.s}` : formatDuration(locale, units, seconds * 1000);
 }
 
+/** Write a length that is whole in its unit, such as the step of a chart. */
+export function formatWhole(locale: string, units: Units, ms: number): string {
+  for (const [length, unit] of [[86_400_000, units.d], [3_600_000, units.h], [60_000, units.min], [1000, units.s]] as const) {
+    if (ms >= length && ms % length === 0) return `${whole(locale).format(ms / length)} ${unit}`;
+  }
+  return formatDuration(locale, units, ms);
+}
+
 /** Write how many a second: below ten with a tenth. */
 export const formatRate = (locale: string, value: number): string =>
   (value < 9.95 && value > 0 ? tenths(locale) : whole(locale)).format(value);

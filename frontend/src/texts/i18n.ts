@@ -4,7 +4,7 @@ import { msg } from "@lingui/core/macro";
 import { useLingui } from "@lingui/react";
 
 import type { Units } from "./format";
-import { formatDuration, formatTicking } from "./format";
+import { formatDuration, formatTicking, formatWhole } from "./format";
 
 export const LANGUAGES = ["en", "ru"] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -69,6 +69,12 @@ export function useTicking(): (ms: number) => string {
   const locale = useLocale();
   const units = useUnits();
   return (ms) => formatTicking(locale, units, ms);
+}
+
+export function useWhole(): (ms: number) => string {
+  const locale = useLocale();
+  const units = useUnits();
+  return (ms) => formatWhole(locale, units, ms);
 }
 
 /** The tag by which numbers and times are written. */
