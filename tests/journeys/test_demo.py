@@ -224,4 +224,5 @@ def test_the_page_of_the_demo_moves(tmp_path: Path, demos: list[Demo], page: Any
     before = page.locator("body").inner_text()
     page.wait_for_function("text => document.body.innerText !== text", arg=before, timeout=30_000)
     page.console_errors[:] = [error for error in page.console_errors if "401" not in error]  # before the sign-in
+    page.close()  # before the demo ends: it would go on asking, and tell of each refusal
     demo.end()
