@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from orakul.assembly import _ORDERS, Assembly, _Chore
+from orakul.assembly import Assembly
+from orakul.assembly.chores import Chore
+from orakul.assembly.joined import ORDERS
 from orakul.errors import BrokerUnavailableError, JournalUnavailableError
 
 
@@ -16,7 +18,7 @@ def notices_after(error: Exception | None) -> dict[str, str]:
         if error is not None:
             raise error
 
-    chore = _Chore(_ORDERS, repeat, every=0.0)
+    chore = Chore(ORDERS, repeat, every=0.0)
     chore.run()
     return Assembly.notices(SimpleNamespace(relays=None, pipelines=None, _chores=[chore]))  # type: ignore[arg-type]
 

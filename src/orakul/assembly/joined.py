@@ -1,21 +1,17 @@
-"""Settings to parts: the only place where they are joined.
-
-`open_database` finds the database (yours by URL, else the embedded one), `assemble` makes the parts on it, and an
-`Assembly` that is started keeps the background work of the control room going: the tables up to date, the spool
-shipped, lost workers noticed, standing orders repeated. None of it ends where a database is away: it goes on when it is
-back.
-"""
+"""The parts, joined, and what goes on in their background."""
 
 import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from orakul import extensions
+from orakul.assembly.chores import Chore
+from orakul.assembly.database import Database
 from orakul.delivery.relays import Relays
-from orakul.errors import BrokerUnavailableError, MissingExtraError, OrakulError, UnavailableError
+from orakul.errors import BrokerUnavailableError, UnavailableError
 from orakul.events import Event
 from orakul.events.installed import GROUP, installed_observers
 from orakul.exports.desk import ExportDesk, desk_of
@@ -26,7 +22,7 @@ from orakul.reactions.making import Notifiers
 from orakul.reactions.occurrence import KIND as REACTION
 from orakul.reactions.rule import rules_of as rules_in
 from orakul.reactions.service import Reactions
-from orakul.settings import Settings, load_settings, without_password
+from orakul.settings import Settings, load_settings
 from orakul.tasks.bulk import BulkWork
 from orakul.tasks.control import Control
 from orakul.tasks.edited import EditedRuns
@@ -42,7 +38,6 @@ from orakul.tasks.sealing import Sealer, secret_in
 if TYPE_CHECKING:
     from orakul.journals.postgres import (
         Connections,
-        EmbeddedPostgres,
         PostgresAccounts,
         PostgresAudit,
         PostgresBulkJobs,
@@ -56,60 +51,12 @@ if TYPE_CHECKING:
     from orakul.pipelines.channel import Channel
     from orakul.runners.delivery.replaying import BulkReplay
 
-__all__ = [
-    "Assembly",
-    "Database",
-    "assemble",
-    "open_database",
-    "open_recorder",
-    "pipelines_of",
-    "reactions_of",
-    "runners",
-]
+__all__ = ["ORDERS", "Assembly", "assemble", "open_recorder", "pipelines_of", "reactions_of", "runners"]
 
 log = logging.getLogger("orakul")
 
 _UPKEEP_HOURS = 1.0
-_ORDERS = "repeating standing orders"
-
-
-class Database:
-    """The database in use; closing it leaves the embedded server, which ends with its last user."""
-
-    def __init__(self, url: str, embedded: "EmbeddedPostgres | None" = None) -> None:
-        self.url = url
-        self.embedded = embedded
-
-    @property
-    def shown(self) -> str:
-        """Where it is, for people."""
-        if self.embedded is not None:
-            return f"embedded PostgreSQL in {self.embedded.data_dir}"
-        return without_password(self.url)
-
-    def close(self) -> None:
-        """Leave it."""
-        if self.embedded is not None:
-            self.embedded.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def open_database(settings: Settings) -> Database:
-    """Return the database of the settings; the embedded server is started, or joined, first."""
-    if settings.database_url is not None:
-        return Database(settings.database_url)
-    try:
-        from orakul.journals.postgres import EmbeddedPostgres  # noqa: PLC0415 (a product)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "psycopg", "embedded") from error
-    server = EmbeddedPostgres(settings.data)
-    server.start()
-    return Database(server.url, server)
+ORDERS = "repeating standing orders"
 
 
 @dataclass(kw_only=True)
@@ -136,7 +83,7 @@ class Assembly:
     relays: Relays | None = None
     reactions: Reactions | None = None
     pipelines: PipelineWatcher | None = None
-    _chores: "list[_Chore]" = field(default_factory=list)
+    _chores: "list[Chore]" = field(default_factory=list)
     _migrated: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -181,7 +128,7 @@ class Assembly:
         self.reactions = reactions_of(self.settings, url, lambda events: recorder.record_together(*events))
         self._begin("beginning reactions", self._begin_reactions, every=_UPKEEP_HOURS * 3600)
         if not self.runners.keys() <= {*EXPORTS, REACTION}:
-            self._begin(_ORDERS, self.control.repeat_orders, every=5.0)
+            self._begin(ORDERS, self.control.repeat_orders, every=5.0)
 
     def stop(self) -> None:
         """End the background work, ship what the spool still holds, and leave the database."""
@@ -207,7 +154,7 @@ class Assembly:
         relay = {} if self.relays is None else {"relay": self.relays.trouble or "ok"}
         if self.pipelines is not None:
             relay["pipelines"] = self.pipelines.trouble or "ok"
-        telling = next((chore for chore in self._chores if chore.what == _ORDERS), None)
+        telling = next((chore for chore in self._chores if chore.what == ORDERS), None)
         if telling is None:
             return relay
         of_broker = isinstance(telling.failure, BrokerUnavailableError)  # a database that is away is told elsewhere
@@ -257,7 +204,7 @@ class Assembly:
     def _begin(self, what: str, do: Callable[[], Any], *, every: float) -> None:
         # Nothing can be read before the tables are there.
         ready = None if not self._chores else self._migrated
-        self._chores.append(_Chore(what, do, every=every, ready=ready))
+        self._chores.append(Chore(what, do, every=every, ready=ready))
         self._chores[-1].start()
 
 
@@ -358,49 +305,3 @@ def runners(settings: Settings, secret: str, fleet: Fleet) -> dict[str, Runner]:
     sealer = Sealer(secret)
     made = {name: make(settings, sealer, fleet) for name, make in extensions.load_all("orakul.runners").items()}
     return {name: runner for name, runner in made.items() if runner is not None}
-
-
-class _Chore(threading.Thread):
-    """Something done again and again in the background; its failures are told when they begin, change and end."""
-
-    def __init__(self, what: str, do: Callable[[], Any], *, every: float, ready: threading.Event | None = None) -> None:
-        super().__init__(name=f"orakul {what}", daemon=True)
-        self.what = what
-        self.trouble: str | None = None
-        """What went wrong the last time, None where nothing did."""
-        self.failure: Exception | None = None
-        self._do = do
-        self._every = every
-        self._ready = ready
-        self._end = threading.Event()
-
-    def run(self) -> None:
-        """Do it until asked to stop."""
-        while self._ready is not None and not self._ready.wait(0.2):
-            if self._end.is_set():
-                return
-        pause = 0.0
-        while not self._end.wait(pause):
-            try:
-                answer = self._do()
-            except Exception as error:  # noqa: BLE001 (a chore that fails is tried again)
-                self.failure = error
-                self._tell(error)
-                pause = min(max(0.5, pause * 1.5), 15.0) if pause < self._every else self._every
-                continue
-            if self.trouble is not None:
-                log.info("%s: works again", self.what)
-            self.failure = None
-            self.trouble, pause = None, answer if isinstance(answer, float) else self._every
-
-    def _tell(self, error: Exception) -> None:
-        saying = str(error) or type(error).__name__
-        if saying != self.trouble:
-            expected = isinstance(error, OrakulError)
-            level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
-            log.log(level, "%s: %s; trying again", self.what, saying, exc_info=None if expected else error)
-        self.trouble = saying
-
-    def ask_to_stop(self) -> None:
-        """Let it end after what it is doing."""
-        self._end.set()
