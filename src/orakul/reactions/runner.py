@@ -16,6 +16,7 @@ class ReactionRunner:
     """Fulfils `tasks.Runner`. There is nobody to tell: who reads the feed for reactions reads the commands too."""
 
     kind = KIND
+    keeps_messages = True  # what is to be told is in the deliveries of the engine
 
     def retry(self, task: Task, sealed: bytes) -> None:
         """Nothing: the engine hears `task.retry_requested`."""
