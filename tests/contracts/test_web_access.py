@@ -54,7 +54,7 @@ TABLE = [
     Row("GET", "/api/events", owner=403, other=403),
     Row("GET", "/api/events/figures", owner=403, other=403),
     Row("GET", "/api/events/published", owner=403, other=403),
-    Row("GET", "/api/events/journey", owner=403, other=403, viewer=422, admin=422),
+    Row("GET", "/api/events/journey?event_id=none", owner=403, other=403, viewer=404, admin=404),
     Row("GET", "/api/deadletters", owner=403, other=403),
     Row("POST", "/api/deadletters/replay", owner=403, other=403, viewer=403, json={"filter": {}}),
     Row("GET", "/api/names"),
