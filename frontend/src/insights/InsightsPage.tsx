@@ -15,7 +15,7 @@ import { useDuration, useLocale } from "#/texts/i18n";
 import "./insights.css";
 import { changeOf } from "./change";
 
-const AGAIN_MS = 60_000;
+const AGAIN_MS = 10_000;
 const DAYS = ["1", "7", "30"] as const;
 type Days = (typeof DAYS)[number];
 
