@@ -75,6 +75,7 @@ class Process:
 
     def _tie(self) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, self._death_signal)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in the background of a shell
 
     @property
     def pid(self) -> int:
