@@ -1,6 +1,5 @@
 """Deliveries as tasks: the events that say what becomes of one."""
 
-import base64
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +9,6 @@ from orakul.reactions.occurrence import KIND
 from orakul.reactions.store import Delivery
 
 __all__ = ["ended", "made", "started"]
-
-_SEALED = base64.b64encode(b"reaction").decode()
-"""Stands for the message of a task that can be run again: the delivery itself is in a table of its own."""
 
 
 def _event(delivery: Delivery, event_type: str, attempt: int, **data: Any) -> Event:
@@ -42,9 +38,7 @@ def made(delivery: Delivery, *, attempt: int = 1, eta: datetime | None = None) -
     pending = _event(
         delivery, "task.pending", attempt, arguments=arguments, eta=eta.isoformat() if eta is not None else None
     )
-    if attempt > 1:
-        return [pending]
-    return [pending, _event(delivery, "task.message", attempt, sealed=_SEALED)]
+    return [pending]
 
 
 def started(delivery: Delivery) -> Event:
