@@ -109,7 +109,7 @@ class Assembly:
             recorder = self.recorder
             self.relays = Relays(self.settings, url, lambda events: recorder.record_together(*events))
             self.relays.start()
-        self.pipelines = pipelines_of(self.settings, self.database, self.recorder)
+        self.pipelines = pipelines_of(self.settings, self.connections, self.recorder)
         if self.pipelines is not None:
             self.pipelines.start()
         reaper = Reaper(self.journal, self.orders, lease_seconds=self.settings.lease_seconds)
@@ -263,7 +263,7 @@ def reactions_of(settings: Settings, url: str, record: Callable[[Sequence[Event]
     )
 
 
-def pipelines_of(settings: Settings, database: Database, recorder: Recorder) -> PipelineWatcher | None:
+def pipelines_of(settings: Settings, connections: "Connections", recorder: Recorder) -> PipelineWatcher | None:
     """Return the watcher of the pipelines that the settings name; None where they name none."""
     address = settings.pipelines.redis
     if address is None:
@@ -275,7 +275,7 @@ def pipelines_of(settings: Settings, database: Database, recorder: Recorder) -> 
         channel,
         record=recorder.record_together,
         rules=read_rules(settings.pipelines.rules),
-        known=PostgresPipelines(database.url).known,
+        known=PostgresPipelines(connections).known,
         look_seconds=settings.pipelines.look_seconds,
     )
 

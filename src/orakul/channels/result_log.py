@@ -17,6 +17,7 @@ from orakul.errors import MissingExtraError
 from orakul.exports.events import RunFinished
 from orakul.exports.observer import ExportObserver
 from orakul.exports.plan import Plan, ResultLog
+from orakul.pipelines.message import CHANNEL, STATE
 
 __all__ = ["RedisResultLog", "message_of"]
 
@@ -45,10 +46,10 @@ class RedisResultLog(ExportObserver):
     def on_run_finished(self, event: RunFinished) -> None:
         """Set the state and publish it; one transaction, so that who hears of it finds it."""
         message = msgspec.json.encode(message_of(self._plan, event)).decode()
-        channel = f"tdtp:pipeline:{self._log.name}"
+        channel = CHANNEL + self._log.name
         try:
             with self._connect() as connection, connection.pipeline(transaction=True) as both:
-                both.set(f"{channel}:state", message, ex=self._log.ttl)
+                both.set(channel + STATE, message, ex=self._log.ttl)
                 both.publish(channel, message)
                 both.execute()
         except (self._redis.RedisError, OSError, ValueError) as error:

@@ -23,7 +23,7 @@ from orakul.pipelines.message import PipelineRun
 from orakul.pipelines.rhythm import History, Usual
 from orakul.pipelines.words import rows_lost
 
-__all__ = ["DEFAULT", "Broken", "Rule", "RuleKind", "broken_by", "late", "read_rules", "rules_for"]
+__all__ = ["DEFAULT", "HISTORICAL", "Broken", "Rule", "RuleKind", "broken_by", "late", "read_rules", "rules_for"]
 
 RuleKind = Literal["rows_lost", "share_lost", "fewer_rows", "late"]
 _THRESHOLDS: dict[str, float] = {"rows_lost": 0.0, "share_lost": 0.01, "fewer_rows": 0.5, "late": 2.0}
@@ -54,6 +54,8 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+HISTORICAL = frozenset(("fewer_rows", "late"))
+"""The kinds that judge a run by those before it."""
 DEFAULT = (Rule(kind="rows_lost", name="rows lost", threshold=0.0),)
 
 

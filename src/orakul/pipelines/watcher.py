@@ -22,7 +22,7 @@ from orakul.pipelines.channel import Channel
 from orakul.pipelines.message import STATE, PipelineRun, read_message
 from orakul.pipelines.recording import broken_event, events_of
 from orakul.pipelines.rhythm import History
-from orakul.pipelines.rules import DEFAULT, Broken, Rule, broken_by, late, rules_for
+from orakul.pipelines.rules import DEFAULT, HISTORICAL, Broken, Rule, broken_by, late, rules_for
 
 __all__ = ["PipelineWatcher", "Tell"]
 
@@ -90,7 +90,8 @@ class PipelineWatcher:
         self._record = record
         self._tell = tell
         self._rules = tuple(rules)
-        self._known = known
+        # Earlier runs are a question to the journal for each new name: asked only where a rule looks at them.
+        self._known = known if any(rule.kind in HISTORICAL for rule in rules) else lambda _name: ()
         self._look_seconds = look_seconds
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
