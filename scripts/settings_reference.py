@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from orakul.settings.form import Key, known, sections
+from orakul.settings.keys import Key, known, sections
 
 HEAD = """# Settings
 

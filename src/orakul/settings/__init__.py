@@ -13,15 +13,14 @@ from orakul.settings.form import (
     EventsSettings,
     ExportSettings,
     JwtSettings,
-    Key,
     OperationsSettings,
     RetentionSettings,
     Settings,
     StreamSettings,
     WebSettings,
-    known,
-    without_password,
 )
+from orakul.settings.keys import Key, known
+from orakul.settings.section import without_password
 from orakul.settings.sources import load_settings, place_of
 
 __all__ = [

@@ -1,34 +1,24 @@
 """The settings: one frozen tree, each key with its type, default and description."""
 
-import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
+
+from orakul.settings.section import Section
 
 __all__ = [
     "CelerySettings",
     "EventsSettings",
     "ExportSettings",
     "JwtSettings",
-    "Key",
     "OperationsSettings",
     "PipelinesSettings",
     "RetentionSettings",
     "Settings",
     "StreamSettings",
     "WebSettings",
-    "hint_of",
-    "is_section",
-    "known",
-    "sections",
-    "without_password",
 ]
-
-_URL_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^/@\s]*)@")
 
 MASKED = (
     "password",
@@ -60,23 +50,6 @@ _BrokerAddress = Annotated[
     ),
 ]
 _WebAddress = Annotated[str, Meta(pattern="^https?://", title="an address, https://…")]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of settings that hides what is secret when it is printed."""
-
-    def __repr__(self) -> str:
-        hidden = {field for field, (_, meta) in fields_of(type(self)).items() if is_secret(meta)}
-        shown = []
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if name in hidden and value is not None:
-                value = without_password(value) if "://" in str(value) else "…"
-            shown.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []  # frames printed by rich show the type only
 
 
 class JwtSettings(Section, frozen=True, kw_only=True):
@@ -346,7 +319,7 @@ class Settings(Section, frozen=True, kw_only=True):
         Meta(
             description="Whom to tell, each a table `[notifiers.NAME]` with its `kind` and options (docs/reactions.md)."
         ),
-    ] = {}
+    ] = {}  # noqa: RUF012 (msgspec copies it for each)
     rules: Annotated[
         tuple[dict[str, Any], ...],
         Meta(description="When to tell them, each a table `[[rules]]` (docs/reactions.md)."),
@@ -379,79 +352,3 @@ class Settings(Section, frozen=True, kw_only=True):
     def spool(self) -> Path:
         """The folder where processes put events down before they are shipped."""
         return self.data / "spool"
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting, described."""
-
-    name: str
-    variable: str
-    type: Any
-    default: Any
-    description: str
-    secret: bool
-
-
-def without_password(url: str) -> str:
-    """Return the address with its password hidden, fit for messages."""
-    return _URL_PASSWORD.sub(r"\1:…@", url)
-
-
-def is_section(kind: Any) -> bool:
-    """Return whether a field's type is a section of the file."""
-    return isinstance(kind, type) and issubclass(kind, Section)
-
-
-def is_secret(meta: Meta | None) -> bool:
-    return bool(meta and (meta.extra_json_schema or {}).get("secret"))
-
-
-def fields_of(section: type[Section]) -> dict[str, tuple[Any, Meta | None]]:
-    """Return each field's bare type and its Meta."""
-    fields: dict[str, tuple[Any, Meta | None]] = {}
-    for name, hint in get_type_hints(section, include_extras=True).items():
-        if not name.startswith("_"):
-            meta = hint.__metadata__[0] if get_origin(hint) is Annotated else None
-            fields[name] = (hint.__origin__ if meta else hint, meta)
-    return fields
-
-
-def _walk(section: type[Section] = Settings, prefix: str = "") -> Iterator[tuple[Key, Any]]:
-    defaults = {field.name: field.default for field in msgspec.structs.fields(section)}
-    hints = get_type_hints(section, include_extras=True)
-    for name, (kind, meta) in fields_of(section).items():
-        if is_section(kind):
-            yield from _walk(kind, f"{prefix}{name}.")
-            continue
-        dotted = f"{prefix}{name}"
-        default = None if defaults[name] is msgspec.NODEFAULT else defaults[name]
-        variable = "ORAKUL_" + dotted.upper().replace(".", "_")
-        description = (meta and meta.description) or ""
-        yield (
-            Key(
-                name=dotted,
-                variable=variable,
-                type=kind,
-                default=default,
-                description=description,
-                secret=is_secret(meta),
-            ),
-            hints[name],
-        )
-
-
-@cache
-def known() -> dict[str, Key]:
-    """Return all settings by their dotted name, in the order of the reference."""
-    return {key.name: key for key, _ in _walk()}
-
-
-@cache
-def hint_of(name: str) -> Any:
-    """Return the annotated type of a setting, to convert by."""
-    return {key.name: hint for key, hint in _walk()}[name]
-
-
-def sections() -> dict[str, type[Section]]:
-    """Return the sections of the file and what they become."""
-    return {name: kind for name, (kind, _) in fields_of(Settings).items() if is_section(kind)}

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from orakul.errors import SettingsError
-from orakul.settings.form import Key, Settings, hint_of, known, sections
+from orakul.settings.form import Settings
+from orakul.settings.keys import Key, hint_of, known, sections
 
 __all__ = ["load_settings", "place_of"]
 
