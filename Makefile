@@ -30,7 +30,7 @@ test: install ## all tests, with real PostgreSQL, Redis, RabbitMQ and Chromium (
 check: install ## style, types, floors and unit tests: what to run before a commit
 	@scripts/npm.sh run --silent check >.venv/interface-check.log 2>&1 & interface=$$!; \
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && \
-	$(BIN)/python -m pytest tests/unit && \
+	$(BIN)/python -m pytest tests/unit -n 4 && \
 	{ wait $$interface || { cat .venv/interface-check.log; exit 1; }; } && tail -1 .venv/interface-check.log
 
 bench: install ## the benchmarks, one after the other (make bench BENCH=stream for one)
