@@ -1,13 +1,13 @@
 """DuckDB: batches of Arrow as it makes them, read-only. Without a file, one in memory, that reads files by SQL."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote
 
 from orakul.errors import MissingExtraError, SourceError
+from orakul.exports.connecting import ConnectingSource
 from orakul.exports.parameters import bind, without_end
 from orakul.exports.source import KIND, Kind, picked
 
@@ -35,36 +35,14 @@ _AS_TEXT = {
 }
 
 
-class DuckDBSource:
+class DuckDBSource(ConnectingSource[duckdb.DuckDBPyConnection]):
     """Reads a file of DuckDB: `duckdb:///name.duckdb`, with its settings as `?threads=2&memory_limit=1GB`."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         path, _, options = url.partition("://")[2].partition("?")
         self._path = unquote(path).removeprefix("/") or ":memory:"
         self._options: dict[str, str | bool | int | float | list[str]] = dict(parse_qsl(options))
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._open: list[duckdb.DuckDBPyConnection] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            closing, self._open = self._open, []
-        for each in closing:
-            each.close()
-
-    def cancel(self) -> None:
-        """Stop what runs; nothing more begins."""
-        with self._lock:
-            self._cancelled = True
-            for each in self._open:
-                each.interrupt()
 
     def query(self, sql: str, parameters: Mapping[str, Any], columns: tuple[str, ...] | None = None) -> "_Rows":
         """Begin a query and return its rows."""
@@ -87,20 +65,15 @@ class DuckDBSource:
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was told to stop."""
-        return self._cancelled
+    def _interrupt(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.interrupt()
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         memory = self._path == ":memory:"
         if not memory and not Path(self._path).is_file():
             raise SourceError(f"there is no DuckDB file {self._path}")
         connection = duckdb.connect(self._path, read_only=not memory, config=self._options)
-        with self._lock:
-            self._open.append(connection)
-            if self._cancelled:
-                raise SourceError("cancelled")
+        self._opened(connection)
         connection.execute("SET TimeZone = 'UTC'")
         return connection
 

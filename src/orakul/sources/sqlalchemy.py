@@ -1,11 +1,11 @@
 """Whatever else SQLAlchemy has a dialect for: rows by its driver, streamed where the driver can. The slower way."""
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from orakul.errors import MissingExtraError, SourceError
+from orakul.exports.connecting import ConnectingSource
 from orakul.exports.parameters import bind, without_end
 from orakul.exports.python_rows import BATCH, Batches
 from orakul.exports.source import picked
@@ -23,10 +23,11 @@ except ModuleNotFoundError as missing:
 __all__ = ["SQLAlchemySource"]
 
 
-class SQLAlchemySource:
+class SQLAlchemySource(ConnectingSource[sqlalchemy.Connection]):
     """Reads from any URL of SQLAlchemy; `sqlalchemy+` before it is left out."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         try:
             address = sqlalchemy.make_url(url.removeprefix("sqlalchemy+"))
             if address.drivername == "postgresql":
@@ -41,34 +42,11 @@ class SQLAlchemySource:
             raise SourceError(f"the driver {error.name} is not installed: pip install {error.name}") from error
         except SQLAlchemyError as error:
             raise SourceError(_said(error)) from error
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._open: list[sqlalchemy.Connection] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            closing, self._open = self._open, []
-        for each in closing:
-            with contextlib.suppress(Exception):  # a lost connection does not close well
-                each.close()
+        """Close the connections, and the engine after them."""
+        super().close()
         self._engine.dispose()
-
-    def cancel(self) -> None:
-        """Stop what runs, by whatever the driver has for it; nothing more begins."""
-        with self._lock:
-            self._cancelled = True
-            running = list(self._open)
-        for each in running:
-            with contextlib.suppress(Exception):  # not every driver can, and it may have ended by itself
-                raw: Any = each.connection.driver_connection
-                next(getattr(raw, name) for name in ("cancel_safe", "cancel", "interrupt") if hasattr(raw, name))()
 
     def query(self, sql: str, parameters: Mapping[str, Any], columns: tuple[str, ...] | None = None) -> "_Rows":
         """Begin a query and return its rows."""
@@ -83,18 +61,13 @@ class SQLAlchemySource:
         except SQLAlchemyError as error:
             raise SourceError(_said(error)) from error
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was told to stop."""
-        return self._cancelled
+    def _interrupt(self, connection: sqlalchemy.Connection) -> None:
+        """Do it by whatever the driver has for it."""
+        raw: Any = connection.connection.driver_connection
+        next(getattr(raw, name) for name in ("cancel_safe", "cancel", "interrupt") if hasattr(raw, name))()
 
     def _connected(self) -> sqlalchemy.Connection:
-        connection = self._engine.connect()
-        with self._lock:
-            self._open.append(connection)
-            if self._cancelled:
-                raise SourceError("cancelled")
-        return connection
+        return self._opened(self._engine.connect())
 
 
 class _Rows:

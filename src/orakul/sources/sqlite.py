@@ -2,13 +2,13 @@
 
 import re
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
 from orakul.errors import MissingExtraError, SourceError
+from orakul.exports.connecting import ConnectingSource
 from orakul.exports.parameters import bind, without_end
 from orakul.exports.source import Kind, picked
 
@@ -37,35 +37,13 @@ _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _MOST_DIGITS = 38
 
 
-class SQLiteSource:
+class SQLiteSource(ConnectingSource[sqlite3.Connection]):
     """Reads a file of SQLite: `sqlite:///name.db`."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         path = unquote(url.partition("://")[2].partition("?")[0])
         self._path = path.removeprefix("/") or ":memory:"
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._open: list[sqlite3.Connection] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            closing, self._open = self._open, []
-        for each in closing:
-            each.close()
-
-    def cancel(self) -> None:
-        """Stop what runs; nothing more begins."""
-        with self._lock:
-            self._cancelled = True
-            for each in self._open:
-                each.interrupt()
 
     def query(self, sql: str, parameters: Mapping[str, Any], columns: tuple[str, ...] | None = None) -> "_Rows":
         """Begin a query and return its rows."""
@@ -81,21 +59,14 @@ class SQLiteSource:
         except sqlite3.Error as error:
             raise SourceError(str(error)) from error
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was told to stop."""
-        return self._cancelled
+    def _interrupt(self, connection: sqlite3.Connection) -> None:
+        connection.interrupt()
 
     def _connected(self) -> sqlite3.Connection:
         if self._path != ":memory:" and not Path(self._path).is_file():
             raise SourceError(f"there is no SQLite file {self._path}")
         where = ":memory:" if self._path == ":memory:" else f"file:{quote(self._path)}?mode=ro"
-        connection = sqlite3.connect(where, uri=True, timeout=30, check_same_thread=False, isolation_level=None)
-        with self._lock:
-            self._open.append(connection)
-            if self._cancelled:
-                raise SourceError("cancelled")
-        return connection
+        return self._opened(sqlite3.connect(where, uri=True, timeout=30, check_same_thread=False, isolation_level=None))
 
 
 class _Rows:
