@@ -1,6 +1,7 @@
 """Retention: what is old goes whole, what is open or young stays."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,28 @@ def test_what_runs_keeps_its_events_and_its_log_until_it_ends(house: House) -> N
     with connections.open("write") as raw:
         assert raw.execute("SELECT count(*) FROM orakul.events").fetchone() == (0,)
         assert raw.execute("SELECT count(*) FROM orakul.logs").fetchone() == (0,)
+
+
+def test_what_is_said_of_a_task_that_goes_at_that_moment_is_not_lost(house: House) -> None:
+    """Each task is tried again while it is let go: it is there afterwards, pending, whichever came first."""
+    connections, journal, reader = house
+    ids = [f"t{number:04}" for number in range(1_500)]
+    for first in range(0, len(ids), 500):
+        journal.append([told(task_id, "task.failed", 40) for task_id in ids[first : first + 500]])
+    kept = PostgresRetention(connections, rules())
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(kept.forget)
+        for first in range(0, len(ids), 10):
+            again = [told(task_id, "task.pending", 0) for task_id in ids[first : first + 10]]
+            journal.append([msgspec.structs.replace(each, data={**each.data, "attempt": 2}) for each in again])
+        going.result()
+    kept.forget()
+    left, cursor = {}, None
+    while page := reader.tasks(TaskQuery(limit=500, cursor=cursor)):
+        left.update({task.task_id: (task.status, task.attempt) for task in page.items})
+        if (cursor := page.next) is None:
+            break
+    assert left == dict.fromkeys(ids, ("pending", 2))
 
 
 def test_rules_set_in_the_control_room_stand_above_the_settings(house: House) -> None:

@@ -25,8 +25,10 @@ __all__ = ["PostgresRetention", "forget"]
 _log = logging.getLogger("orakul.postgres")
 
 _BATCH = 2_000
+_AT_ONCE = 200
+"""So many tasks are deleted under the journal's lock at a time."""
 _BREATH = 0.02
-"""Between two batches of tasks, in seconds: lists and appends go first."""
+"""Between two deletes of tasks, in seconds: lists and appends go first."""
 
 _MOST_COUNTED = 200_000
 _MOST_HELD = 1_000
@@ -41,18 +43,25 @@ _LEFT_ONLY = (
     "SELECT NOT EXISTS (SELECT FROM {part} AS e WHERE e.task_id IS NULL OR NOT EXISTS (SELECT FROM orakul.tasks t"
     " WHERE t.task_id = e.task_id AND t.status IN ('pending', 'in_progress')) LIMIT 1)"
 )
-_TASKS: LiteralString = """
-WITH old AS MATERIALIZED (
-    SELECT task_id, finished_at FROM orakul.tasks t
-    WHERE finished_at < %(before)s AND finished_at >= %(from)s AND {kinds}
-      AND NOT EXISTS (SELECT FROM orakul.tasks above WHERE above.task_id IN (t.parent_id, t.root_id)
-                      AND above.status IN ('pending', 'in_progress'))
-    ORDER BY finished_at LIMIT %(batch)s FOR UPDATE OF t SKIP LOCKED
-), unsent AS (DELETE FROM orakul.messages USING old WHERE messages.task_id = old.task_id
-), gone AS (DELETE FROM orakul.tasks USING old WHERE tasks.task_id = old.task_id)
-SELECT count(*), max(finished_at) FROM old
+_FOUND: LiteralString = """
+SELECT task_id, finished_at FROM orakul.tasks t
+WHERE finished_at < %(before)s AND finished_at >= %(from)s AND {kinds}
+  AND NOT EXISTS (SELECT FROM orakul.tasks above WHERE above.task_id IN (t.parent_id, t.root_id)
+                  AND above.status IN ('pending', 'in_progress'))
+ORDER BY finished_at LIMIT %(batch)s
 """
-"""Ended tasks, and the messages kept for their retry; not those below what is still open."""
+"""Ended tasks; not those below what is still open."""
+_DELETED: LiteralString = """
+WITH old AS MATERIALIZED (
+    SELECT task_id FROM orakul.tasks t WHERE task_id = ANY(%(ids)s) AND finished_at < %(before)s AND NOT EXISTS (
+        SELECT FROM orakul.tasks above WHERE above.task_id IN (t.parent_id, t.root_id)
+        AND above.status IN ('pending', 'in_progress'))
+    FOR UPDATE OF t SKIP LOCKED
+), unsent AS (DELETE FROM orakul.messages USING old WHERE messages.task_id = old.task_id)
+DELETE FROM orakul.tasks USING old WHERE tasks.task_id = old.task_id
+"""
+"""Those of them that have still ended, and the messages kept for their retry."""
+_LOCK: LiteralString = "SELECT pg_advisory_xact_lock(orakul.lock_key())"
 
 _COUNT_TASKS: LiteralString = """
 SELECT kind, (finished_at AT TIME ZONE 'UTC')::date, count(*) FROM (
@@ -158,7 +167,6 @@ def _forget(connections: Connections, rules: Rules, now: datetime) -> int:
         while after is not None:
             delete = partial(_delete_tasks, kinds=kinds, values=values, before=before, after=after)
             after = connections.run("write", delete)
-            time.sleep(_BREATH)
     return dropped
 
 
@@ -204,12 +212,22 @@ def _has_rows(connection: psycopg.Connection, part: sql.Identifier) -> bool:
 def _delete_tasks(
     connection: psycopg.Connection, kinds: LiteralString, values: dict[str, Any], before: datetime, after: datetime
 ) -> datetime | None:
-    """Delete a batch; return where the next one begins, None after the last."""
+    """Delete a batch; return where the next one begins, None after the last.
+
+    Looked for without the journal's lock and deleted with it, a few at a time: an append that is under way must not
+    change rows which go at that moment, or what it says of them would be lost.
+    """
     given = {**values, "before": before, "from": after, "batch": _BATCH}
-    row = connection.execute(_TASKS.format(kinds=kinds), given).fetchone()
-    if row is None or row[0] < _BATCH:
+    rows = connection.execute(_FOUND.format(kinds=kinds), given).fetchall()
+    for first in range(0, len(rows), _AT_ONCE):
+        ids = [task_id for task_id, _ in rows[first : first + _AT_ONCE]]
+        with connection.transaction():
+            connection.execute(_LOCK)
+            connection.execute(_DELETED, {"ids": ids, "before": before})
+        time.sleep(_BREATH)
+    if len(rows) < _BATCH:
         return None
-    last: datetime = row[1]
+    last: datetime = rows[-1][1]
     return last
 
 
