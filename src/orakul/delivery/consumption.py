@@ -21,7 +21,7 @@ from typing import Any
 
 from orakul.delivery.broker import Broker, Received, Stream, Subscription
 from orakul.delivery.consumers import Consumer
-from orakul.delivery.deliveries import Deliveries, Job
+from orakul.delivery.deliveries import Deliveries, Job, current_job
 from orakul.delivery.handler import Delivery
 from orakul.delivery.inbox import Inbox, InboxUnavailableError
 from orakul.delivery.message import event_of
@@ -29,12 +29,9 @@ from orakul.delivery.retries import RetryLaterError
 from orakul.errors import BrokerUnavailableError, InvalidEventError
 from orakul.events.context import enter_user, leave_user
 
-__all__ = ["Consumption", "current_job"]
+__all__ = ["Consumption"]
 
 log = logging.getLogger("orakul.consumer")
-
-current_job: contextvars.ContextVar[Job | None] = contextvars.ContextVar("orakul_delivery", default=None)
-"""The delivery whose handler runs in this context."""
 
 _REMEMBERED = 10_000
 _SHARE = 32  # jobs that one worker handles in a row before it lets the loop breathe

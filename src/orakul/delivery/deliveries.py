@@ -8,6 +8,7 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +19,9 @@ from orakul.delivery.broker import Received
 from orakul.delivery.consumers import Consumer
 from orakul.delivery.message import ATTEMPTS_BEFORE
 from orakul.events import Event, utc_now
+from orakul.events.work import Work, look_for_work
 
-__all__ = ["KIND", "Deliveries", "Job", "Records", "task_id_of"]
+__all__ = ["KIND", "Deliveries", "Job", "Records", "current_job", "task_id_of"]
 
 KIND = "delivery"
 SOURCE = "consumer"
@@ -90,6 +92,10 @@ class Job:
         self.arrived = time.time()
 
 
+current_job: ContextVar[Job | None] = ContextVar("orakul_delivery", default=None)
+"""The delivery whose handler runs in this context."""
+
+
 class Deliveries:
     """Records what becomes of the jobs of one consumer, and counts it."""
 
@@ -106,6 +112,24 @@ class Deliveries:
         self._shown = shown
         self._base = {"kind": KIND, "name": consumer.name, "queue": consumer.name, "worker": worker}
         self.counts = {"completed": 0, "duplicates": 0, "retried": 0, "dead": 0, "returned": 0, "cancelled": 0}
+        look_for_work(self.here)
+
+    def here(self) -> Work | None:
+        """Return the delivery whose handler the caller is part of, if it is one of this consumer's."""
+        job = current_job.get()
+        if job is None or job.task_id != task_id_of(self._consumer, job.message_id):
+            return None
+        event = job.event
+        return Work(
+            task_id=job.task_id,
+            kind=KIND,
+            name=self._consumer,
+            attempt=job.attempt,
+            queue=self._consumer,
+            worker=self._base["worker"],
+            user_id=None if event is None or event.user_id is None else str(event.user_id),
+            trace_id=None if event is None else event.trace_id,
+        )
 
     # -- what becomes of a job
 

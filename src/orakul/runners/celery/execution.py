@@ -8,6 +8,7 @@ from celery import states
 
 from orakul.events import Event, current_user
 from orakul.events.context import enter_user, leave_user
+from orakul.events.work import Work, look_for_work
 from orakul.runners.celery.failures import error_of
 from orakul.runners.celery.flows import OPERATION, begin_flow, end_flow
 from orakul.runners.celery.headers import USER, attempt_of, parent_of, put, queue_of, run_of, trace_of
@@ -31,6 +32,26 @@ class ExecutionSide:
         self.success = quiet(self._success)
         self.postrun = quiet(self._postrun)
         self.internal_error = quiet(self._internal_error)
+        look_for_work(self.here)
+
+    def here(self) -> Work | None:
+        """Return what runs in the caller's context, for the lines of logs."""
+        run = current_run()
+        if run is None:
+            return None
+        facts = run.request.__dict__
+        delivery = facts.get("delivery_info") or {}
+        return Work(
+            task_id=run.task_id,
+            kind="celery",
+            name=run.name,
+            attempt=run.attempt,
+            queue=queue_of(facts, delivery.get("exchange"), delivery.get("routing_key")),
+            worker=facts.get("hostname"),
+            user_id=run.user,
+            trace_id=run.trace_id,
+            secrets=self.secrets_of(run),
+        )
 
     def _prerun(self, *, task_id: str, task: Any, args: Any, kwargs: Any, **_: Any) -> None:
         request = task.request
