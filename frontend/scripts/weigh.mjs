@@ -18,6 +18,7 @@ const take = (key) => {
   (chunk.imports ?? []).forEach(take);
 };
 take("index.html");
+manifest["index.html"].dynamicImports.forEach(take); // begun by the first script as soon as the frame is painted
 // Loaded by the first page itself, as soon as it runs: the heavier of the two languages and the stream's worker.
 const languages = Object.keys(manifest).filter((key) => /locales\/\w+\.po/.test(key));
 languages.sort((a, b) => weight(manifest[b].file) - weight(manifest[a].file));

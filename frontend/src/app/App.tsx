@@ -5,54 +5,40 @@ import { useCallback, useEffect, useMemo } from "react";
 import { Mark } from "#/pieces/Icon";
 import { Toasts } from "#/pieces/Toasts";
 import { api } from "#/services/api";
-import { ApiError, whenSessionExpires } from "#/services/http";
-import type { Me } from "#/services/types";
+import { whenSessionExpires } from "#/services/http";
 import { SignIn } from "#/signin/SignIn";
 
 import { ControlRoom } from "./ControlRoom";
+import { meQuery, remember } from "./me";
 import { queries, Room, RoomProvider } from "./room";
 
-const ME = ["me"];
 const between = new BroadcastChannel("orakul-session");
-
-/** Who is signed in; null where nobody is. */
-async function whoAmI(signal: AbortSignal): Promise<Me | null> {
-  try {
-    return await api.me(signal);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 401) return null;
-    throw error;
-  }
-}
 
 /** The page: a sign-in, or the control room of whoever is signed in. The address stays as it is through both. */
 export function App() {
   const { t } = useLingui();
-  const me = useQuery({
-    queryKey: ME,
-    queryFn: ({ signal }) => whoAmI(signal),
-    retry: true,
-    retryDelay: (count) => Math.min(10_000, 500 * 2 ** count),
-    gcTime: Infinity,
-  });
+  const me = useQuery(meQuery);
 
   useEffect(() => {
-    whenSessionExpires(() => queries.setQueryData(ME, null));
-    between.onmessage = () => void queries.invalidateQueries({ queryKey: ME });
+    whenSessionExpires(() => queries.setQueryData(meQuery.queryKey, null));
+    between.onmessage = () => void queries.invalidateQueries({ queryKey: meQuery.queryKey });
   }, []);
 
   const entered = useCallback(async () => {
     between.postMessage("changed");
-    await queries.refetchQueries({ queryKey: ME });
+    await queries.refetchQueries({ queryKey: meQuery.queryKey });
   }, []);
   const leave = useCallback(async () => {
     await api.signOut().catch(() => undefined);
     between.postMessage("changed");
     queries.removeQueries({ predicate: (query) => query.queryKey[0] !== "me" });
-    queries.setQueryData(ME, null);
+    queries.setQueryData(meQuery.queryKey, null);
   }, []);
 
   const who = me.data;
+  useEffect(() => {
+    if (who !== undefined) remember(who !== null);
+  }, [who]);
   const key = who ? `${who.user_id}/${who.role}` : null;
   // eslint-disable-next-line react-hooks/exhaustive-deps -- a room belongs to a person, not to an answer about one
   const room = useMemo(() => (who ? new Room(who) : null), [key]);

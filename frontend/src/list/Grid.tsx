@@ -18,6 +18,7 @@ import { useWidth, useWindow } from "./useWindow";
 const ROW = 36;
 const ROW_COMPACT = 60;
 const NEAR_END = 400; // rows below the window at which the next page is fetched
+const NEAR_END_AT_TOP = 100; // and before anybody has scrolled: the first page is not held up by the second
 const COMPACT_COLUMNS = 720; // in two lines a task has those of a list so wide
 const PICK = 20; // the width of the boxes that select
 const GAP = 12;
@@ -62,8 +63,9 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, onPick, sele
     scroller.current?.scrollTo({ top: 0 }); // another question, another list
   }, [list]);
   useEffect(() => {
-    if (state.more && seen.last + NEAR_END >= ids.length) void list.extend();
-  }, [list, state.more, seen.last, ids.length]);
+    const near = seen.first === 0 ? NEAR_END_AT_TOP : NEAR_END;
+    if (state.more && seen.last + near >= ids.length) void list.extend();
+  }, [list, state.more, seen.first, seen.last, ids.length]);
 
   useImperativeHandle(ref, () => ({
     focus: () => scroller.current?.focus({ preventScroll: true }),
@@ -130,7 +132,7 @@ export function Grid({ list, state, sort, selected, cursor, onOpen, onPick, sele
           </div>
         </div>
       </div>
-      {waiting && <div className="grid-note">{t`Loading…`}</div>}
+      {waiting && <div className="grid-waiting" role="status" aria-label={t`Loading…`}><div className="skeleton" /></div>}
       {state.phase === "failed" && <Failed error={state.error} onAgain={() => void list.reload()} />}
       {state.phase === "ready" && ids.length === 0 && <Empty filtered={filtered} />}
     </div>
