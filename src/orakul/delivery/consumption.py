@@ -15,7 +15,7 @@ import contextvars
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -28,6 +28,7 @@ from orakul.delivery.message import event_of
 from orakul.delivery.retries import RetryLaterError
 from orakul.errors import BrokerUnavailableError, InvalidEventError
 from orakul.events.context import enter_user, leave_user
+from orakul.instruments import gauge
 
 __all__ = ["Consumption"]
 
@@ -75,6 +76,12 @@ class Consumption:
         self._busy = 0
         self._closing = False
         self._said = -_SAY_AGAIN
+        said = "Messages that a consumer has taken from the broker: handled now, or waiting here."
+        gauge("orakul_consumer_messages", said, self._taken, ("consumer", "state"))
+
+    def _taken(self) -> Mapping[tuple[str, ...], float]:
+        name = self.consumer.name
+        return {(name, "running"): self._busy, (name, "waiting"): max(0, len(self.in_hand) - self._busy)}
 
     # -- life
 

@@ -7,7 +7,7 @@ waits longer, shows before. `record` is the Recorder's: a line in the spool, mic
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,11 +20,15 @@ from orakul.delivery.consumers import Consumer
 from orakul.delivery.message import ATTEMPTS_BEFORE
 from orakul.events import Event, utc_now
 from orakul.events.work import Work, look_for_work
+from orakul.instruments import counter, histogram
 
 __all__ = ["KIND", "Deliveries", "Job", "Records", "current_job", "task_id_of"]
 
 KIND = "delivery"
 SOURCE = "consumer"
+_TOOK = histogram(
+    "orakul_consumer_handling_seconds", "Time from the start of a handler to its success.", labels=("consumer",)
+)
 _SHOWN_BYTES = 64 * 1024
 _TRACEBACK_CHARS = 20_000
 _OURS = str(Path(__file__).parent)
@@ -111,6 +115,8 @@ class Deliveries:
         self._records = records
         self._shown = shown
         self._base = {"kind": KIND, "name": consumer.name, "queue": consumer.name, "worker": worker}
+        said = "What became of messages, by consumer: completed, duplicates, retried, dead, returned, cancelled."
+        counter("orakul_consumer_deliveries_total", said, ("consumer", "outcome"), read=self._outcomes)
         self.counts = {"completed": 0, "duplicates": 0, "retried": 0, "dead": 0, "returned": 0, "cancelled": 0}
         look_for_work(self.here)
 
@@ -130,6 +136,9 @@ class Deliveries:
             user_id=None if event is None or event.user_id is None else str(event.user_id),
             trace_id=None if event is None else event.trace_id,
         )
+
+    def _outcomes(self) -> Mapping[tuple[str, ...], float]:
+        return {(self._consumer, outcome): count for outcome, count in self.counts.items()}
 
     # -- what becomes of a job
 
@@ -151,6 +160,7 @@ class Deliveries:
             self.counts["duplicates" if outcome else "completed"] += 1
             if job.shown < 2:  # noqa: PLR2004 (see Job)
                 events.append(self._begun(job))
+            _TOOK.observe(time.time() - (job.started or job.arrived), self._consumer)
             events.append(self._event_at(job, "task.completed", now, {"outcome": outcome} if outcome else {}))
             job.shown = 2
         self._records.record_together(*events)

@@ -17,7 +17,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from orakul.delivery.broker import Broker, Outcome, Receipt
 from orakul.delivery.message import Message
 from orakul.errors import BrokerUnavailableError, InvalidEventError, UnavailableError
 from orakul.events import Event, utc_now
+from orakul.instruments import COUNTS, SECONDS, counter, gauge, histogram, span
 
 __all__ = ["PARTS", "Fate", "OutboxStore", "Relay", "RelayCounts", "WaitingRow"]
 
@@ -35,6 +36,12 @@ _log = logging.getLogger("orakul.relay")
 PARTS = 16
 """Into so many parts the subjects fall; each is one relay's at a time."""
 
+_SIZES = histogram("orakul_relay_batch_events", "How many events were read from the outbox together.", COUNTS)
+_TOOK = histogram("orakul_relay_publish_seconds", "Time until the broker had confirmed a batch.")
+_LAG = histogram(
+    "orakul_relay_lag_seconds", "From publishing in a transaction to the broker's word, the oldest of a batch.",
+    (*SECONDS, 600.0, 3600.0),
+)  # fmt: skip
 _BATCH = 1000
 _BATCH_BYTES = 32 << 20
 _CAUTIOUS = 250
@@ -129,6 +136,7 @@ class Relay:
         batch_bytes: int = _BATCH_BYTES,
     ) -> None:
         self.counts = RelayCounts()
+        self._tell_figures()
         self._store = store
         self._broker = broker
         self._record = record
@@ -141,6 +149,33 @@ class Relay:
         self._reach = min(batch, _CAUTIOUS)
         self._stopping = asyncio.Event()
         self._said: dict[str, float] = {}
+
+    def _tell_figures(self) -> None:
+        said = "Events of the outbox, by what became of them: relayed, unheard (no queue), refused, laid aside."
+        counter("orakul_relay_events_total", said, ("outcome",), read=self._outcomes)
+        gauge(
+            "orakul_relay_parts",
+            f"Parts of the outbox, of {PARTS}, that this process relays; 0: stands by.",
+            self._parts,
+        )
+        gauge(
+            "orakul_relay_stopped", "1 where the relay stands still: the broker or the database is away.", self._stopped
+        )
+
+    def _outcomes(self) -> Mapping[str, float]:
+        counts = self.counts
+        return {
+            "relayed": counts.relayed,
+            "unheard": counts.unheard,
+            "refused": counts.refused,
+            "laid_aside": counts.laid_aside,
+        }
+
+    def _parts(self) -> float:
+        return self.counts.parts
+
+    def _stopped(self) -> float:
+        return int(self.counts.trouble is not None)
 
     def stop(self) -> None:
         """Let `run` end after the batch that is under way; call it in the loop where that runs."""
@@ -221,9 +256,12 @@ class Relay:
         """Publish the rows in waves, and settle them."""
         confirmed: dict[int, Event] = {}
         fates: list[Fate] = []
+        _SIZES.observe(len(rows))
         try:
-            for wave in self._waves(rows, fates, confirmed):
-                await self._publish(wave, fates, confirmed)
+            with span("orakul.relay.publish", events=len(rows)), _TOOK.time():
+                for wave in self._waves(rows, fates, confirmed):
+                    await self._publish(wave, fates, confirmed)
+            _LAG.observe(max(0.0, (utc_now() - min(row.created_at for row in rows)).total_seconds()))
         finally:
             # Also where the broker went away midway: what it has confirmed need not be sent again.
             if confirmed or fates:

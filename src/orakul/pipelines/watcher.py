@@ -18,6 +18,7 @@ from typing import Protocol
 
 from orakul.errors import InvalidEventError, UnavailableError
 from orakul.events import Event
+from orakul.instruments import counter, gauge
 from orakul.pipelines.channel import Channel
 from orakul.pipelines.message import STATE, PipelineRun, read_message
 from orakul.pipelines.recording import broken_event, events_of
@@ -28,6 +29,11 @@ __all__ = ["PipelineWatcher", "Tell"]
 
 _log = logging.getLogger("orakul.pipelines")
 
+_CONNECTED = counter("orakul_pipelines_connections_total", "Times that the watcher began to hear its channel.")
+_LOST = counter("orakul_pipelines_lost_total", "Times that the channel was away.")
+_HEARD = counter("orakul_pipelines_messages_total", "Messages of pipelines: taken in, or unreadable.", ("outcome",))
+_READ = counter("orakul_pipelines_states_read_total", "Kept states that were read, for what was not heard.")
+_LATE = counter("orakul_pipelines_late_total", "Pipelines that were missed at their usual time.")
 _LISTEN_SECONDS = 0.5
 _LATE_SECONDS = 30.0
 _REMEMBERED = 50_000
@@ -103,6 +109,10 @@ class PipelineWatcher:
         self.unreadable = 0
         self.trouble: str | None = None
         """Why the channel is not heard now; None where it is."""
+        gauge("orakul_pipelines_up", "1 where the channel of the pipelines is heard.", self._is_up)
+
+    def _is_up(self) -> float:
+        return int(self.trouble is None)
 
     def start(self) -> None:
         """Watch, in a thread of its own."""
@@ -128,6 +138,7 @@ class PipelineWatcher:
             try:
                 self._channel.listen()
                 self.trouble = None
+                _CONNECTED.add()
                 if self._tell is not None:
                     self._tell.connected(self._channel.shown)
                 pause = 0.0
@@ -135,6 +146,7 @@ class PipelineWatcher:
                 while not self._stop.is_set():
                     self.take(self._channel.heard(_LISTEN_SECONDS))
             except UnavailableError as error:
+                _LOST.add()
                 pause = min(max(_SHORTEST_PAUSE, pause * 2), _LONGEST_PAUSE)
                 if self._tell is not None:
                     self._tell.lost(str(error), pause)
@@ -168,6 +180,7 @@ class PipelineWatcher:
             broken = self._note(memory, run)
             task_id = self._task_of(memory, run)
             self.heard += 1
+            _HEARD.add(1, "taken")
         if self._tell is not None:
             self._tell.run(run, broken)
         return events_of(run, broken, task_id=task_id)
@@ -209,6 +222,7 @@ class PipelineWatcher:
                 return
             memory.prints.append(mark)
             self.unreadable += 1
+            _HEARD.add(1, "unreadable")
         if self._tell is not None:
             self._tell.unreadable(channel, said, raw[:_SHOWN])
         else:
@@ -226,6 +240,7 @@ class PipelineWatcher:
             try:
                 states = self._channel.states()
                 while portion := list(islice(states, _PORTION)):
+                    _READ.add(len(portion))
                     self.take(portion)
             except UnavailableError as error:
                 _log.debug("the states of pipelines cannot be read now: %s", error)  # the listener says so
@@ -246,5 +261,6 @@ class PipelineWatcher:
                     memory.late = True
                     found.append((run, broken))
         for run, broken in found:
+            _LATE.add()
             self._record(broken_event(run, broken, task_id=run.ids()[0], moment=now))
             _log.warning("%s -> %s: %s", run.pipeline_name, run.result_name, broken.message)

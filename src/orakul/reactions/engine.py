@@ -17,6 +17,7 @@ import msgspec
 
 from orakul import extensions
 from orakul.errors import OrakulError, UnavailableError
+from orakul.instruments import counter, gauge
 from orakul.reactions.judging import Draft, GroupState, Judge, RuleState
 from orakul.reactions.making import GROUP, Notifiers
 from orakul.reactions.occurrence import occurrence_of
@@ -29,6 +30,9 @@ __all__ = ["Engine"]
 
 log = logging.getLogger("orakul.reactions")
 
+_JUDGED = counter("orakul_reactions_judged_total", "Entries of the journal that the rules have looked at.")
+_MADE = counter("orakul_reactions_messages_total", "Messages that rules wanted sent, by what they say.", ("kind",))
+_LIMITED = counter("orakul_reactions_limited_total", "Events that a rule's limit left out of its messages.")
 _TICK = 1.0
 _LOOK_AT_RULES = 2.0
 _AGAIN = 2.0
@@ -68,6 +72,11 @@ class Engine:
         self._looked = 0.0
         self._end = threading.Event()
         self.reading = False
+        said = "1 where this process reads the journal for the rules; of several, one does."
+        gauge("orakul_reactions_reading", said, self._is_reading, merge="max")
+
+    def _is_reading(self) -> float:
+        return int(self.reading)
 
     def stop(self) -> None:
         """Let it end."""
@@ -156,6 +165,7 @@ class Engine:
     def _judge(self, batch: Sequence[Entry]) -> list[tuple[Judge, Draft]]:
         now = time.time()
         drafts: list[tuple[Judge, Draft]] = []
+        _JUDGED.add(len(batch))
         for entry in batch:
             self._cursor = entry.seq
             event = entry.event
@@ -184,6 +194,10 @@ class Engine:
     # -- keeping
 
     def _keep(self, turn: Turn, drafts: Sequence[tuple[Judge, Draft]]) -> None:
+        for _, draft in drafts:
+            _MADE.add(1, draft.kind)
+            if draft.kind == "over":
+                _LIMITED.add(draft.count)
         deliveries = [delivery for judge, draft in drafts for delivery in self._deliveries(judge, draft)]
         rules = {judge.stored.rule_id: judge.state for judge in self._judges.values() if judge.rule_changed}
         groups: dict[tuple[str, str], GroupState | None] = {

@@ -9,11 +9,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from orakul.errors import JournalUnavailableError, OrakulError, SettingsError
 from orakul.events import Event, utc_now
+from orakul.instruments import counter, gauge, histogram, span
 from orakul.reactions.making import Notifiers
 from orakul.reactions.notifier import Message, Notifier, NotifierError, PassingError, PermanentError, Receipt
 from orakul.reactions.store import Delivery, ReactionStore
@@ -23,6 +24,11 @@ __all__ = ["Sender", "attempt"]
 
 log = logging.getLogger("orakul.reactions")
 
+_TRIED = counter(
+    "orakul_reactions_deliveries_total", "Tries to tell somebody: delivered, to be tried again, failed for good.",
+    ("notifier", "outcome"),
+)  # fmt: skip
+_TOOK = histogram("orakul_reactions_send_seconds", "Time that a notifier took for a try.", labels=("notifier",))
 MOST_TRIES = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 900.0
 _PATIENCE = 6.0
@@ -52,6 +58,11 @@ class Sender:
         self._desks: dict[str, _Desk] = {}
         self._end = threading.Event()
         self._woken = threading.Event()
+        said = "Calls of notifiers that hang past their time-out."
+        gauge("orakul_reactions_hanging", said, self._count_hanging, ("notifier",))
+
+    def _count_hanging(self) -> Mapping[str, float]:
+        return {name: desk.count_hanging() for name, desk in list(self._desks.items())}
 
     def run(self) -> None:
         """Look after the notifiers that deliveries wait for, until `stop`."""
@@ -124,17 +135,20 @@ class Sender:
         if notifier is None:
             outcome = trouble or PermanentError("it cannot be used")
         else:
-            outcome = attempt(notifier, messages, longest, hanging)
+            with span("orakul.reactions.send", notifier=name, messages=len(messages)), _TOOK.time(name):
+                outcome = attempt(notifier, messages, longest, hanging)
         self._settle(found, outcome)
         return True
 
     def _settle(self, found: Sequence[Delivery], outcome: Receipt | NotifierError) -> None:
         if isinstance(outcome, Receipt):
             self._store.settle([each.delivery_id for each in found], "done", outcome.said)
+            _TRIED.add(len(found), found[0].notifier, "delivered")
             self.record([ended(each, outcome) for each in found])
             return
         for each in found:
             again = isinstance(outcome, PassingError) and each.tries < MOST_TRIES
+            _TRIED.add(1, each.notifier, "again" if again else "failed")
             if again:
                 due = utc_now() + timedelta(seconds=self._pause(each.tries, outcome))
                 self._store.settle([each.delivery_id], "pending", str(outcome), due_at=due)
@@ -163,6 +177,10 @@ class _Desk(threading.Thread):
         self._sender = sender
         self._notifier = name
         self._hanging: list[threading.Thread] = []
+
+    def count_hanging(self) -> int:
+        """Return how many calls hang."""
+        return sum(thread.is_alive() for thread in self._hanging)
 
     def run(self) -> None:
         """Deliver, whenever there may be something."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from orakul.errors import TaskNotFoundError
 from orakul.events import Event
+from orakul.instruments import counter
 from orakul.tasks.journal import Journal
 from orakul.tasks.orders import Fleet, Worker
 from orakul.tasks.status import Status
@@ -23,6 +24,7 @@ __all__ = ["Reaper"]
 
 logger = logging.getLogger(__name__)
 
+_LOST = counter("orakul_reaper_tasks_lost_total", "Tasks that were given up as their worker was lost.")
 _NAMESPACE = uuid.UUID("6f0e0f44-2b7f-4d6c-9f3b-0f4a5e1c7d21")
 
 
@@ -117,6 +119,7 @@ class Reaper:
         except TaskNotFoundError:
             return False  # dropped with its day, meanwhile
         if given_up:
+            _LOST.add()
             logger.warning("Task %s is given up: %s", task_id, message)
         return given_up
 

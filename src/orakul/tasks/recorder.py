@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orakul.events import Event
+from orakul.tasks.figures import RecorderStats, tell_of_recorder
 from orakul.tasks.journal import Journal
 from orakul.tasks.memory import Memory
 from orakul.tasks.plain import plain_line
@@ -54,24 +55,6 @@ _write = os.write
 _encode_lines = msgspec.json.Encoder().encode_lines
 EVENT_BYTES = 8 << 20
 """The longest line; a longer event loses the larger parts of its data, with a note."""
-
-
-class RecorderStats(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the events are. `queued_*` are of the whole spool, the rest of this process."""
-
-    recorded: int
-    shipped: int
-    batches: int
-    retries: int
-    queued_bytes: int
-    queued_events: int
-    oldest_seconds: float | None
-    in_memory: int
-    lost: int
-    passed_over: int
-    quarantined: int
-    ships: bool
-    trouble: str | None
 
 
 class Recorder:
@@ -113,6 +96,7 @@ class Recorder:
         self._care = threading.RLock()  # for all but the plain path
         self._rescue: threading.Thread | None = None
         _recorders.add(self)
+        tell_of_recorder(self)
 
     # -- the path of every event
 
@@ -304,6 +288,14 @@ class Recorder:
             _log.error(*unsaid)
 
     # -- what it says of itself
+
+    def counts(self) -> dict[str, int]:
+        """Return what this process has counted, which costs nothing to know."""
+        shipper, memory = self._shipper, self._memory
+        return {
+            "recorded": self._recorded, "passed_over": self._passed_over, "lost": memory.lost,
+            "in_memory": len(memory), "ships": int(bool(shipper and shipper.holds)),
+        }  # fmt: skip
 
     def stats(self) -> RecorderStats:
         """Return where the events are now. Reads the spool: for a page or a metric, not for every event."""

@@ -14,6 +14,7 @@ import msgspec
 
 from orakul.errors import InvalidEventError, JournalUnavailableError
 from orakul.events import Event
+from orakul.instruments import COUNTS, counter, histogram, span
 from orakul.tasks.journal import Journal
 from orakul.tasks.spool import Batch, Inbox, make_folder, quarantine, try_lock
 from orakul.tasks.waking import Beacon, open_wake
@@ -29,6 +30,13 @@ _SAY_AGAIN = 60.0
 _SUSPICION = 10  # refusals of a lone event, with nothing to compare it with, before it is put aside
 _STORM, _BACKLOG = 40, 500  # events of a batch from which on they come in a storm, or have piled up and are to go
 _STORM_PACE = 5  # a batch of hundreds costs the database a third an event of what one of dozens does
+_SHIPPED = counter("orakul_shipper_events_total", "Events that this process carried into the journal.")
+_BATCHES = histogram("orakul_shipper_batch_events", "How many events went into the journal together.", COUNTS)
+_TOOK = histogram("orakul_shipper_ship_seconds", "Time to carry a batch into the journal.")
+_RETRIES = counter("orakul_shipper_retries_total", "Times that the journal was away, and the batch is tried again.")
+_QUARANTINED = counter(
+    "orakul_shipper_quarantined_total", "Lines put aside: torn, unreadable, or refused by the journal."
+)
 _SAMPLE = 8  # events refused in a row, none taken: it is the journal, not the events
 
 
@@ -233,7 +241,9 @@ class Shipper:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 1 << 16)  # before the look, so that a wake-up after it is not lost
         batch = inbox.batch()
-        self.counts.quarantined += inbox.quarantined
+        if inbox.quarantined:
+            self.counts.quarantined += inbox.quarantined
+            _QUARANTINED.add(inbox.quarantined)
         inbox.quarantined = 0
         if batch is None and self._awake:
             self._be_awake(awake=False)
@@ -282,7 +292,10 @@ class Shipper:
         if events:
             if self._journal is None:
                 self._journal = self._open_journal()
-            self._journal.append(events)
+            with span("orakul.ship", events=len(events)), _TOOK.time():
+                self._journal.append(events)
+            _BATCHES.observe(len(events))
+            _SHIPPED.add(len(events))
         self.counts.shipped += len(events)
         self.counts.batches += 1
 
@@ -312,6 +325,7 @@ class Shipper:
             return False
         for line, reason in refused:
             self.counts.quarantined += 1
+            _QUARANTINED.add()
             kept = quarantine(self.folder, line, f"refused by the journal: {reason!r}")
             _log.error("The journal refused an event (%r)%s", reason, "" if kept else "; the quarantine is full")
         return True
@@ -323,6 +337,7 @@ class Shipper:
         self._be_awake(awake=False)
         now = time.monotonic()
         self.counts.retries += 1
+        _RETRIES.add()
         if self.trouble is None or now - self._said > _SAY_AGAIN:
             self._said = now
             _log.warning("Events wait in %s, the journal is away: %s", self.folder, trouble)

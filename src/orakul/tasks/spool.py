@@ -117,8 +117,8 @@ def read_line(line: bytes) -> Event:
     return event
 
 
-def measure(folder: Path) -> Backlog:
-    """Return what waits in the folder; the number of events is counted up to a megabyte a file, then estimated."""
+def measure(folder: Path, *, look: int = _CHUNK) -> Backlog:
+    """Return what waits in the folder; events are counted in the first `look` bytes of a file, then estimated."""
     size = events = 0
     oldest: float | None = None
     for path in folder.glob(f"*{_SUFFIX}"):
@@ -131,7 +131,7 @@ def measure(folder: Path) -> Backlog:
                 continue
             with path.open("rb") as file:
                 file.seek(offset)
-                text = file.read(_CHUNK)
+                text = file.read(look)
             size += left
             lines = text.count(b"\n")
             events += lines if left <= len(text) else lines * left // len(text)

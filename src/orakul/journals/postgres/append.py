@@ -4,13 +4,16 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
+from typing import NamedTuple
 
 import psycopg
 
 from orakul.errors import TaskNotFoundError
 from orakul.events import Event
+from orakul.instruments import COUNTS, counter, histogram, span
 from orakul.journals.postgres.batch import Batch
 from orakul.journals.postgres.connection import SCHEMA, Connections
+from orakul.journals.postgres.fresh import Fresh, store
 from orakul.journals.postgres.rows import TASK_COLUMNS, task_from
 from orakul.tasks.storable import json_text, key_text, short_text
 from orakul.tasks.task import Task
@@ -19,6 +22,11 @@ __all__ = ["PostgresJournal"]
 
 _log = logging.getLogger("orakul.journal")
 
+_EVENTS = counter("orakul_journal_events_total", "Events that this process gave to the journal.")
+_SIZES = histogram("orakul_journal_batch_events", "How many events were appended together.", COUNTS)
+_TOOK = histogram("orakul_journal_append_seconds", "Time to append a batch, the wait for the journal's lock included.")
+_WAITED = histogram("orakul_journal_lock_seconds", "Time that commands waited for the journal's lock.")
+_REFUSED = counter("orakul_journal_refused_total", "Events that PostgreSQL refused; stored in a reduced form.")
 _BATCH_BYTES = 64 * 1_048_576
 _REJECTED_BYTES = 16 * 1_048_576
 _PARAMETERS = 56
@@ -26,6 +34,15 @@ _APPEND = f"SELECT {SCHEMA}.append({', '.join(['%b'] * (_PARAMETERS - 1))}, %s::
 _LOCK = f"SELECT pg_advisory_xact_lock({SCHEMA}.lock_key())"
 _TASK = f"SELECT {TASK_COLUMNS} FROM {SCHEMA}.tasks WHERE task_id = %s"  # noqa: S608 (constants)
 _KEPT_WHEN_REDUCED = ("attempt", "run", "stage", "kind", "name", "queue", "worker", "parent_id", "root_id")
+
+
+class Prepared(NamedTuple):
+    """A batch of which nothing is left to do but to store it."""
+
+    events: Sequence[Event]
+    batch: Batch
+    fresh: Fresh | None
+    large: bool
 
 
 class PostgresJournal:
@@ -51,10 +68,14 @@ class PostgresJournal:
             return max(self.append(events[:half]), self.append(events[half:]))
         parameters = batch.parameters()
         try:
-            return self.connections.run("write", partial(_call, parameters=parameters))
+            with span("orakul.journal.append", events=len(events)), _TOOK.time():
+                given = self.connections.run("write", partial(_call, parameters=parameters))
         except psycopg.Error as error:
             _log.warning("PostgreSQL refuses a batch of %d events, storing it in parts: %s", len(events), error)
             return self._append_in_parts(events, error)
+        _EVENTS.add(len(events))
+        _SIZES.observe(len(events))
+        return given
 
     def transition(self, task_id: str, decide: Callable[[Task], Sequence[Event]], *, owner: str | None = None) -> Task:
         """Let `decide` see the task as it now is, append what it returns, and return the task after that.
@@ -72,7 +93,8 @@ class PostgresJournal:
 
         def work(connection: psycopg.Connection) -> Task:
             with connection.transaction():
-                connection.execute(_LOCK)
+                with _WAITED.time():
+                    connection.execute(_LOCK)
                 events = decide(look(connection))
                 if events:
                     _call(connection, Batch(events).parameters())
@@ -137,6 +159,7 @@ class PostgresJournal:
             data=kept | {"left_out": f"the journal could not store the rest: {said}"},
         )
         _log.error("PostgreSQL refuses event %s (%s): %s", event.event_id, event.event_type, said)
+        _REFUSED.add()
         parameters = Batch([reduced]).parameters()
         given, stored = 0, True
         try:

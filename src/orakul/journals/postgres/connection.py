@@ -7,7 +7,7 @@ on the state of a session but time-outs, and nothing is prepared).
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -18,11 +18,13 @@ from psycopg import errors, sql
 from psycopg.types.json import set_json_loads
 
 from orakul.errors import JournalUnavailableError
+from orakul.instruments import counter, gauge
 from orakul.journals.postgres.arrays import register
 
 __all__ = ["SCHEMA", "Connections", "Purpose", "adapt", "explain", "shown_url"]
 
 SCHEMA = "orakul"
+_UNAVAILABLE = counter("orakul_journal_unavailable_total", "Times that PostgreSQL did not answer, or not now.")
 T = TypeVar("T")
 Purpose = Literal["read", "write"]
 
@@ -57,6 +59,8 @@ class Connections:
         self._connect_timeout = connect_timeout
         self._size = size
         self._reset()
+        said = "Connections to PostgreSQL, by what they are for: in use, idle, and how many wait for one."
+        gauge("orakul_journal_connections", said, self._states, ("purpose", "state"))
 
     def _reset(self) -> None:
         # What a forked child got from its parent is kept, unused: closing it would speak on the parent's sockets.
@@ -64,6 +68,8 @@ class Connections:
         self._pid = os.getpid()
         self._guard = threading.Lock()
         self._idle: dict[Purpose, list[psycopg.Connection]] = {"read": [], "write": []}
+        self._borrowed = {"read": 0, "write": 0}
+        self._waiting = {"read": 0, "write": 0}
         self._free = {"read": threading.BoundedSemaphore(self._size), "write": threading.BoundedSemaphore(self._size)}
 
     def run(self, purpose: Purpose, work: Callable[[psycopg.Connection], T], *, again: bool = True) -> T:
@@ -87,6 +93,7 @@ class Connections:
             unavailable = explain(error, self.url)
             if unavailable is None:
                 raise
+            _UNAVAILABLE.add()
             raise unavailable from error
 
     @contextmanager
@@ -94,14 +101,30 @@ class Connections:
         if self._pid != os.getpid():
             self._reset()  # a forked child: its parent's connections are not its own
         free, idle = self._free[purpose], self._idle[purpose]
+        with self._guard:
+            self._waiting[purpose] += 1
         with free:
             with self._guard:
+                self._waiting[purpose] -= 1
+                self._borrowed[purpose] += 1
                 kept = idle.pop() if idle else None
-            connection = kept or self.open(purpose)
             try:
-                yield connection, kept is not None
+                connection = kept or self.open(purpose)
+                try:
+                    yield connection, kept is not None
+                finally:
+                    self._give_back(connection, idle)
             finally:
-                self._give_back(connection, idle)
+                with self._guard:
+                    self._borrowed[purpose] -= 1
+
+    def _states(self) -> Mapping[tuple[str, ...], float]:
+        found: dict[tuple[str, ...], float] = {}
+        for purpose, idle in self._idle.items():
+            found[purpose, "in_use"] = self._borrowed[purpose]
+            found[purpose, "idle"] = len(idle)
+            found[purpose, "waiting"] = self._waiting[purpose]
+        return found
 
     def _give_back(self, connection: psycopg.Connection, idle: list[psycopg.Connection]) -> None:
         if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from orakul.errors import JournalUnavailableError
+from orakul.instruments import counter, histogram
 from orakul.journals.postgres.connection import adapt, explain, shown_url
 from orakul.journals.postgres.rows import EVENT_WIDTH, event_from, task_from
 from orakul.journals.postgres.statements import AHEAD, FEED, FEED_OF_ALL_TIMES, NEWEST, OLDEST
@@ -26,6 +27,10 @@ __all__ = ["PostgresFeed"]
 
 _log = logging.getLogger("orakul.feed")
 
+_WOKEN = counter("orakul_feed_wakeups_total", "Looks at the journal: told of something, or after a while.", ("by",))
+_ENTRIES = counter("orakul_feed_entries_total", "Entries that readers of the journal got.")
+_TOOK = histogram("orakul_feed_read_seconds", "Time to read what is new.")
+_LOST = counter("orakul_feed_reconnects_total", "Times that a reader of the journal lost PostgreSQL.")
 _CHANNEL = "oracle_feed"
 _LOOK_SECONDS = 1.0
 _BLIND_LOOK_SECONDS = 0.25
@@ -88,9 +93,11 @@ class PostgresFeed:
                     await connection.execute(_PLAN_ONCE)
                     connection.prepare_threshold = 0
                 while True:
-                    entries = await _read(connection, after, _BATCH)
+                    with _TOOK.time():
+                        entries = await _read(connection, after, _BATCH)
                     failures = 0
                     if entries:
+                        _ENTRIES.add(len(entries))
                         after = entries[-1].seq
                         yield entries
                     if len(entries) < _BATCH:
@@ -118,12 +125,16 @@ class PostgresFeed:
         """Wait until something is told of, or was since the last wait; at most that long."""
         if not listening:
             await asyncio.sleep(min(seconds, _BLIND_LOOK_SECONDS))
+            _WOKEN.add(1, "look")
             return
+        told = False
         async for _ in connection.notifies(timeout=seconds, stop_after=1):
-            pass
+            told = True
+        _WOKEN.add(1, "notification" if told else "look")
 
     async def _back_off(self, failures: int, error: BaseException) -> None:
         pause = _BACK_OFF[min(failures, len(_BACK_OFF)) - 1] * random.uniform(0.7, 1.3)  # noqa: S311 (spreads clients)
+        _LOST.add()
         where = shown_url(self.url)
         level = logging.WARNING if failures == 1 else logging.DEBUG
         _log.log(level, "The feed lost PostgreSQL at %s, trying again in %.1f s: %s", where, pause, error)

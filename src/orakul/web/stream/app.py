@@ -13,6 +13,7 @@ import msgspec
 
 from orakul.web.stream.audience import KINDS, Subscription, Viewer
 from orakul.web.stream.connection import Send, connect
+from orakul.web.stream.counting import REFUSED
 from orakul.web.stream.hub import Hub
 
 __all__ = ["PATH", "Authenticate", "StreamApp"]
@@ -93,6 +94,7 @@ class StreamApp:
             await _problem(send, 422, "Unprocessable Content", detail)
             return
         if self.hub.full:
+            REFUSED.add()
             pause = b"%d" % random.randint(2, 10)  # noqa: S311 (spreads the next attempts, guards nothing)
             detail = "There are as many streams as this server takes. Try again shortly."
             await _problem(send, 503, "Service Unavailable", detail, [(b"retry-after", pause)])

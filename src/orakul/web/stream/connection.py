@@ -43,6 +43,11 @@ class Connection(ABC):
         self._waiting_bytes = 0
         self._drained: asyncio.Event | None = None
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the peer to take it."""
+        return self._waiting_bytes
+
     @abstractmethod
     def push(self, parcel: Parcel) -> None:
         """Hand over bytes: they are written now, or when the peer has taken what was before them. Never waits."""

@@ -14,6 +14,7 @@ from orakul.tasks.feed import Entry, Feed
 from orakul.tasks.reader import Summary
 from orakul.web.stream.audience import Audience, Audiences, readers
 from orakul.web.stream.connection import Bounds, Connection
+from orakul.web.stream.counting import tell_of_hub
 from orakul.web.stream.figures import Figures
 from orakul.web.stream.frames import Parcel, frame_entry, heartbeat, hello, live_frame, reset_frame
 from orakul.web.stream.replay import Replay
@@ -39,6 +40,9 @@ class HubStats(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     entries: int
     deliveries: int
+    writes: int
+    queued_bytes: int
+    stalled: int
     ring_entries: int
     ring_bytes: int
     closed_slow: int
@@ -85,7 +89,8 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._follower: asyncio.Task[None] | None = None
         self._replay = Replay(self)
-        self._entries = self._deliveries = self._closed_slow = 0
+        self._entries = self._deliveries = self._writes = self._closed_slow = 0
+        tell_of_hub(self)
 
     # -- life
 
@@ -117,13 +122,17 @@ class Hub:
         self._tasks.clear()
 
     def stats(self) -> HubStats:
-        """Return what the hub is doing, for metrics and for `/readyz`."""
+        """Return what the hub is doing, for metrics and for `/readyz`; from any thread."""
+        connections = list(self._connections)
         return HubStats(
-            connections=len(self._connections),
+            connections=len(connections),
             position=self.position,
             live=self.stale_since is None,
             entries=self._entries,
             deliveries=self._deliveries,
+            writes=self._writes,
+            queued_bytes=sum(each.waiting_bytes for each in connections),
+            stalled=sum(each.stalled_since is not None for each in connections),
             ring_entries=len(self.ring),
             ring_bytes=self.ring.size,
             closed_slow=self._closed_slow,
@@ -253,6 +262,7 @@ class Hub:
         for audience in touched:
             parcel = Parcel.of(b"".join(audience.pending))
             self._deliveries += len(audience.pending) * len(audience.connections)
+            self._writes += len(audience.connections)
             audience.pending.clear()
             for connection in audience.connections:
                 connection.push(parcel)
