@@ -1,18 +1,24 @@
 """The journal's SQL and the plain rule give the same task, whatever the order, the repetition and the batches."""
 
 import random
+from datetime import UTC, datetime
+from functools import partial
 from itertools import count
+from typing import Any
 
 import msgspec
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from task_events import events_about
+from task_events import BEGIN, events_about
 
 from orakul.errors import TaskNotFoundError
 from orakul.events import Event
 from orakul.journals.postgres import Connections, PostgresJournal, PostgresReader
+from orakul.journals.postgres.append import _call
+from orakul.journals.postgres.batch import Batch
+from orakul.journals.postgres.fresh import store
 from orakul.tasks.projection import project
 from orakul.tasks.task import Task
 
@@ -38,7 +44,7 @@ def journal(database_url: str) -> PostgresJournal:
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=events_about(st.sampled_from(TASKS)), order=st.randoms(use_true_random=False))
+@given(events=events_about(st.sampled_from(TASKS), starts=True), order=st.randoms(use_true_random=False))
 def test_a_row_is_what_the_rule_says(journal: PostgresJournal, events: list[Event], order: random.Random) -> None:
     example = next(_examples)
     mine = [renamed(event, example) for event in events]
@@ -92,3 +98,91 @@ def test_the_minutes_of_the_last_day_agree_with_the_tasks(journal: PostgresJourn
         assert everybody is not None
         assert min(everybody) > 0
         assert everybody == connection.execute(f"{counts} {ended}").fetchone()
+
+
+# What each way has stored, without what is each way's own: ids, and numbers given.
+STORED = (
+    "SELECT to_jsonb(t) - 'task_id' - 'event_id' - 'progress_event' FROM orakul.tasks t",
+    "SELECT to_jsonb(c) - 'task_id' FROM orakul.rollup_changes c",
+    "SELECT to_jsonb(e) - 'seq' - 'event_id' - 'task_id' FROM orakul.events e",
+    "SELECT to_jsonb(l) - 'seq' - 'event_id' - 'task_id' FROM orakul.logs l",
+)
+MINUTES = "SELECT owner, minute, completed, failed, timed, micros FROM orakul.ended_by_minute"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=events_about(st.sampled_from(TASKS), starts=True))
+def test_the_short_way_stores_what_the_general_way_stores(journal: PostgresJournal, events: list[Event]) -> None:
+    example, shift = next(_examples), datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - BEGIN
+    told = []
+    with psycopg.connect(journal.connections.url, autocommit=True) as connection:
+        connection.execute("LISTEN oracle_channel")
+        for way in ("short", "general"):
+            mark = f"{way[0]}{example}-"
+            mine = Batch(
+                [
+                    msgspec.structs.replace(
+                        event,
+                        task_id=f"{mark}{event.task_id}",
+                        event_id=f"{mark}{event.event_id}",
+                        timestamp=event.timestamp + shift,
+                    )
+                    for event in events
+                ]
+            )
+            before = minutes(connection)
+            if way == "short":
+                assert journal.connections.run("write", partial(store, fresh=mine.fresh()))
+            else:
+                journal.connections.run("write", partial(_call, parameters=mine.parameters()))
+            found: list[Any] = [
+                connection.execute(f"{rows} WHERE task_id LIKE %s ORDER BY task_id", (f"{mark}%",)).fetchall()
+                for rows in STORED[:2]
+            ]
+            found += [
+                connection.execute(f"{rows} WHERE event_id LIKE %s ORDER BY seq", (f"{mark}%",)).fetchall()
+                for rows in STORED[2:]
+            ]
+            found.append({key: value for key, value in minutes(connection, before).items() if any(value)})
+            notices = [msgspec.json.decode(notice.payload) for notice in connection.notifies(timeout=0.01)]
+            changes = [(said["task_id"][len(mark) :], said["new_status"], said["timestamp"]) for said in notices]
+            found.append(sorted(changes))
+            told.append(found)
+    assert told[0] == told[1]
+
+
+def minutes(connection: psycopg.Connection, before: dict[Any, tuple[Any, ...]] | None = None) -> dict[Any, Any]:
+    """Return what is counted by owner and minute, less what was counted before."""
+    rows = {tuple(row[:2]): row[2:] for row in connection.execute(MINUTES)}
+    return {
+        key: tuple(now - was for now, was in zip(row, (before or {}).get(key, (0,) * 4), strict=True))
+        for key, row in rows.items()
+    }
+
+
+def test_a_batch_of_which_anything_is_known_goes_the_general_way(journal: PostgresJournal) -> None:
+    def told(number: int, status: str) -> Event:
+        return Event(event_type=f"task.{status}", task_id=f"t{number}", event_id=f"{status}{number}", timestamp=BEGIN)
+
+    def pending(first: int, last: int) -> list[Event]:
+        return [told(n, "pending") for n in range(first, last)]
+
+    assert journal.prepare(pending(0, 60)).fresh is not None
+    assert journal.append(pending(0, 60)) == 60
+    journal.append([told(70, "completed")])
+    # Known tasks, known events, one known and sixty new: each stored once, in one order.
+    journal.append(pending(0, 60))
+    journal.append(pending(40, 100))
+    again = [
+        Event(event_type="task.failed", task_id=f"t{n}", event_id=f"f{n}", data={"started_at": "2026-03-01"})
+        for n in range(200, 260)
+    ]
+    journal.append(again + again)
+    reader = PostgresReader(journal.connections)
+    assert reader.task("t70").status == "completed"
+    with psycopg.connect(journal.connections.url) as connection:
+        found = connection.execute(
+            "SELECT count(*), count(DISTINCT event_id), count(DISTINCT seq) FROM orakul.events"
+        ).fetchone()
+        assert found == (161, 161, 161)
+        assert connection.execute("SELECT count(*) FROM orakul.tasks").fetchone() == (160,)

@@ -209,6 +209,15 @@ def test_history_tells_each_change_with_what_the_status_before_it_lasted(
     assert all(change.duration_ms is None or change.duration_ms >= 0 for change in changes.values())
 
 
+def test_an_end_that_tells_of_its_start_is_two_changes(journal: PostgresJournal, reader: PostgresReader) -> None:
+    started = (BEGIN + timedelta(seconds=1)).isoformat()
+    journal.append([about("t", "failed", 4, started_at=started, error={"type": "E", "message": "m"})])
+    begun, ended = reader.history("t").items
+    assert (begun.event_type, begun.status, begun.error) == ("task.in_progress", Status.IN_PROGRESS, None)
+    assert (ended.status, ended.previous, ended.duration_ms) == (Status.FAILED, Status.IN_PROGRESS, 3000)
+    assert (begun.timestamp, ended.error is not None) == (BEGIN + timedelta(seconds=1), True)
+
+
 def test_the_last_change_of_the_history_is_the_tasks_state(journal: PostgresJournal, reader: PostgresReader) -> None:
     """Also where a task was given up as lost and then reported its end, or an end came twice."""
     journal.append([about("t", "in_progress", 0), about("t", "failed", 40, stage="lost"), about("t", "completed", 30)])

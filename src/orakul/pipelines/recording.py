@@ -22,12 +22,18 @@ def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str |
     """Return what the journal is to hold of the run; the same run gives the same events, whenever it is told."""
     made, start_id, end_id = run.ids()
     task_id = task_id or made
-    common: dict[str, Any] = {"kind": KIND, "attempt": 1, "name": run.pipeline_name}
     began, ended = _times(run)
-    started = common | {"arguments": {"args": [], "kwargs": {"result_name": run.result_name}}}
-    events = [_event("task.in_progress", start_id, began, task_id, started)]
-    if run.ended:
-        data = common | {"outcome": run.status, "result": _result(run, broken)}
+    data: dict[str, Any] = {
+        "kind": KIND,
+        "attempt": 1,
+        "name": run.pipeline_name,
+        "arguments": {"args": [], "kwargs": {"result_name": run.result_name}},
+    }
+    events = []
+    if not run.ended:
+        events.append(_event("task.in_progress", start_id, began, task_id, data))
+    else:  # one event tells of the whole run: a second one for its start would cost the journal as much again
+        data |= {"started_at": began.isoformat(), "outcome": run.status, "result": _result(run, broken)}
         if run.verdict != "success":
             data["error"] = {"type": FAILED if run.verdict == "failed" else WITH_ERRORS}
             data["error"]["message"] = run.error or f"The pipeline ended with the status {run.status!r}."

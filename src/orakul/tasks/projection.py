@@ -5,12 +5,13 @@ part of the rule is a maximum or a minimum, so neither order nor repetition of e
 
 - the *state* is the event with the greatest `(era, rank, timestamp, event_id)`; status, outcome, error, result,
   `updated_at` and, where the status is final, `finished_at` are that event's;
-- `started_at` is the earliest `task.in_progress` of the state's era; an era is `(attempt, run)`;
+- `started_at` is the earliest `task.in_progress` of the state's era, or the earlier `started_at` that a report of its
+  end says (so that one event may tell of a whole run); an era is `(attempt, run)`;
 - name, queue and worker are those of the greatest era that says them (within an era the greatest text);
 - `progress` is that of the greatest `(era, timestamp, event_id)` that says it;
 - what never changes (kind, user, parent, root, group, priority, eta, arguments, trace) is the greatest value said:
   its sources agree;
-- `created_at` is the earliest timestamp of all.
+- `created_at` is the earliest timestamp of all, of such a `started_at` too.
 
 Events that report no status (`task.log`, commands) do not touch the row, except `task.progress`.
 
@@ -29,9 +30,10 @@ from orakul.tasks.status import FINAL, Rank, Status, era, rank_of
 from orakul.tasks.storable import json_text, key_text, long_text, short_text
 from orakul.tasks.task import Task, TaskError
 
-__all__ = ["PROGRESS", "Draft", "State", "attempt_and_run", "in_utc", "project", "touches"]
+__all__ = ["PROGRESS", "Draft", "State", "attempt_and_run", "in_utc", "project", "start_told", "touches"]
 
 PROGRESS = "task.progress"
+_ENDS = frozenset(("task.completed", "task.failed", "task.cancelled"))
 _MOST_ATTEMPTS = (1 << 18) - 1
 _RUN_BITS = 44
 _PRIORITIES = 1 << 31
@@ -130,14 +132,16 @@ class Draft:
         moment = era(*attempt_and_run(data))
         event_id = key_text(event.event_id) or ""
         timestamp = event.timestamp
-        if self.created_at is None or timestamp < self.created_at:
-            self.created_at = timestamp
+        started = start_told(event)
+        first = timestamp if started is None else min(timestamp, started)
+        if self.created_at is None or first < self.created_at:
+            self.created_at = first
         self._hear_progress(data, moment, timestamp, event_id)
         self._hear_latest(data, moment)
         self._hear_constants(event)
-        return self._hear_state(event, moment, event_id)
+        return self._hear_state(event, moment, event_id, started)
 
-    def _hear_state(self, event: Event, moment: int, event_id: str) -> bool:
+    def _hear_state(self, event: Event, moment: int, event_id: str, started: datetime | None) -> bool:
         stage = event.data.get("stage")
         reported = rank_of(event.event_type, stage if isinstance(stage, str) else None)
         if reported is None:
@@ -145,10 +149,10 @@ class Draft:
         status, rank = reported
         timestamp = event.timestamp
         before = self.state
-        if moment >= 0 and event.event_type == "task.in_progress":
+        if started is not None:
             first = before is None or moment > before.era
-            if first or (moment == before.era and (self.started_at is None or timestamp < self.started_at)):  # type: ignore[union-attr]  # first covers None
-                self.started_at = timestamp
+            if first or (moment == before.era and (self.started_at is None or started < self.started_at)):  # type: ignore[union-attr]  # first covers None
+                self.started_at = started
         elif before is not None and moment > before.era:
             self.started_at = None
         if before is not None and (moment, rank, timestamp, event_id) <= before.key:
@@ -237,6 +241,15 @@ def project(events: Iterable[Event]) -> Task | None:
             draft = Draft(key_text(event.task_id) or "")
         draft.hear(in_utc(event))
     return draft.task() if draft else None
+
+
+def start_told(event: Event) -> datetime | None:
+    """Return when the event says that its run began: by being the start, or by what a report of the end says of it."""
+    kind = event.event_type
+    if kind == "task.in_progress":
+        return event.timestamp
+    said = event.data.get("started_at")
+    return _moment(said) if said is not None and kind in _ENDS else None
 
 
 def in_utc(event: Event) -> Event:

@@ -30,14 +30,14 @@ def told(*events: Event) -> Task:
     return task
 
 
-@given(events_about(st.just("t")), st.randoms(use_true_random=False))
+@given(events_about(st.just("t"), starts=True), st.randoms(use_true_random=False))
 def test_neither_order_nor_repetition_changes_the_task(events: list[Event], order: random.Random) -> None:
     again = [*events, *order.choices(events, k=order.randint(0, 5))]
     order.shuffle(again)
     assert project(again) == project(events)
 
 
-@given(events_about(st.just("t")))
+@given(events_about(st.just("t"), starts=True))
 def test_a_draft_that_says_it_changed_shows_another_state(events: list[Event]) -> None:
     draft = Draft("t")
     for event in events:
@@ -59,6 +59,15 @@ def test_a_task_goes_from_pending_over_in_progress_to_its_end() -> None:
     assert task.started_at == BEGIN + timedelta(seconds=2)
     assert task.finished_at == task.updated_at == BEGIN + timedelta(seconds=5)
     assert (task.arguments, task.result) == ({"args": [1]}, {"sent": True})
+
+
+def test_one_event_tells_of_a_whole_run() -> None:
+    end = at(5, "completed", started_at=(BEGIN + timedelta(seconds=2)).isoformat())
+    task = told(end)
+    assert (task.created_at, task.started_at) == (BEGIN + timedelta(seconds=2),) * 2
+    assert task.finished_at == BEGIN + timedelta(seconds=5)
+    assert told(end, at(1, "in_progress")).started_at == BEGIN + timedelta(seconds=1)
+    assert told(end, at(9, "pending", attempt=2)).started_at is None
 
 
 def test_a_retry_is_the_next_attempt_and_forgets_the_start_and_the_error_of_the_last() -> None:

@@ -61,21 +61,43 @@ class PostgresJournal:
         """
         if not events:
             return 0
-        self._prepare_day()
+        return self.store(self.prepare(events))
+
+    def prepare(self, events: Sequence[Event]) -> Prepared:
+        """Do all of an append that needs no database: so that it can be done while another batch is being stored."""
         batch = Batch(events)
-        if batch.size > _BATCH_BYTES and len(events) > 1:  # what PostgreSQL takes in one statement has a limit
+        large = batch.size > _BATCH_BYTES and len(events) > 1  # what PostgreSQL takes in one statement has a limit
+        return Prepared(events, batch, batch.fresh() if batch.looks_fresh and not large else None, large)
+
+    def store(self, prepared: Prepared) -> int:
+        """Do the rest: as `append`."""
+        events = prepared.events
+        self._prepare_day()
+        if prepared.large:
             half = len(events) // 2
             return max(self.append(events[:half]), self.append(events[half:]))
-        parameters = batch.parameters()
         try:
             with span("orakul.journal.append", events=len(events)), _TOOK.time():
-                given = self.connections.run("write", partial(_call, parameters=parameters))
+                given = self._store_fresh(prepared.fresh) if prepared.fresh is not None else None
+                if given is None:
+                    parameters = prepared.batch.parameters()
+                    given = self.connections.run("write", partial(_call, parameters=parameters))
         except psycopg.Error as error:
             _log.warning("PostgreSQL refuses a batch of %d events, storing it in parts: %s", len(events), error)
             return self._append_in_parts(events, error)
         _EVENTS.add(len(events))
         _SIZES.observe(len(events))
         return given
+
+    def _store_fresh(self, fresh: Fresh) -> int | None:
+        """Take the short way; None, with nothing stored, where it is not to be taken."""
+        try:
+            return self.connections.run("write", partial(store, fresh=fresh))
+        except psycopg.errors.UniqueViolation:
+            return None  # an event that is there already: the general way passes it over
+        except psycopg.Error as error:
+            _log.info("PostgreSQL refuses rows of a batch, storing it the general way: %s", error)
+            return None
 
     def transition(self, task_id: str, decide: Callable[[Task], Sequence[Event]], *, owner: str | None = None) -> Task:
         """Let `decide` see the task as it now is, append what it returns, and return the task after that.

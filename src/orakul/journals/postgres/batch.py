@@ -15,6 +15,7 @@ import msgspec
 
 from orakul.events import Event
 from orakul.journals.postgres.arrays import BigintArray, BooleanArray, JsonArray, TextArray, TimeArray
+from orakul.journals.postgres.fresh import Fresh
 from orakul.tasks.projection import Draft, attempt_and_run, in_utc, touches
 from orakul.tasks.status import FINAL
 from orakul.tasks.storable import json_text, key_text, long_text, short_text
@@ -28,6 +29,8 @@ _DATA_BYTES = 1_048_576
 _EXTRA_BYTES = 65_536
 _MESSAGE_CHARS = 65_536
 _GRACE_SECONDS = 10.0
+_WORTH_COPYING = 50
+"""Events from which on a batch is worth the few more round trips of the short way."""
 _INT = (1 << 31) - 1
 _FINAL = frozenset(status.value for status in FINAL)
 _EVENT_COLUMNS = (
@@ -53,6 +56,7 @@ class Batch:
         self._others: dict[str, dict[Any, dict[str, Any]]] = {}
         self.size = 0
         """What the large values come to, in characters."""
+        self._looks_fresh = True
         for event in events:
             self._take(in_utc(event))
 
@@ -83,6 +87,7 @@ class Batch:
             draft = self._drafts.get(task_id)
             if draft is None:
                 draft = self._drafts[task_id] = Draft(task_id)
+                self._looks_fresh = self._looks_fresh and _looks_first(event)
             if draft.hear(event) and draft.state is not None:
                 era, rank, status = draft.state.era, draft.state.rank, draft.state.status
                 told = {"task_id": task_id, "new_status": status, "timestamp": _iso(event.timestamp)}
@@ -200,13 +205,31 @@ class Batch:
     def parameters(self) -> list[Any]:
         """Return the arguments of `orakul.append`, in its order."""
         drafts = [_row(draft) for draft in self._drafts.values() if draft.state is not None]
-        others = {kind: list(forms.values()) for kind, forms in self._others.items()}
         return [
             *_columns(_EVENT_COLUMNS, self._events),
             *_columns(_LOG_COLUMNS, self._logs),
             *_columns(_TASK_COLUMNS, drafts),
-            json_text(others, 1 << 30) if others else None,
+            self._other_forms(),
         ]
+
+    @property
+    def looks_fresh(self) -> bool:
+        """Whether its tasks look new, and there are enough to make the short way worth its round trips."""
+        return self._looks_fresh and len(self._events) >= _WORTH_COPYING
+
+    def fresh(self) -> Fresh:
+        """Return the batch made ready for the short way."""
+        drafts = [draft for draft in self._drafts.values() if draft.state is not None]
+        return Fresh(self._events, self._logs, drafts, [_row(draft) for draft in drafts], self._other_forms())
+
+    def _other_forms(self) -> str | None:
+        others = {kind: list(forms.values()) for kind, forms in self._others.items()}
+        return json_text(others, 1 << 30) if others else None
+
+
+def _looks_first(event: Event) -> bool:
+    """Say whether the event looks like the first that is told of its task."""
+    return event.event_type == "task.pending" or "started_at" in event.data
 
 
 def _row(draft: Draft) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from orakul.tasks.journal import StoredEvent
-from orakul.tasks.projection import attempt_and_run
+from orakul.tasks.projection import attempt_and_run, in_utc, start_told
 from orakul.tasks.reader import Change
 from orakul.tasks.status import EVENT_RANKS, FINAL, Rank, Status, era, rank_of
 from orakul.tasks.storable import key_text, long_text, short_text
@@ -54,6 +54,10 @@ def _reports(events: Sequence[StoredEvent]) -> list[_Report]:
             status, rank = reported
             moment = era(*attempt_and_run(event.data))
             reports.append(_Report(moment, rank, event.timestamp, event.event_id, status, stored))
+            started = start_told(in_utc(event)) if status in FINAL else None
+            if started is not None:  # an end that tells of its run's start as well
+                begun = Status.IN_PROGRESS
+                reports.append(_Report(moment, Rank.IN_PROGRESS, started, event.event_id, begun, stored))
     return reports
 
 
@@ -79,7 +83,7 @@ def _change(report: _Report, previous: _Report | None) -> Change:
     lasted = None if previous is None else (report.timestamp - previous.timestamp).total_seconds() * 1000
     return Change(
         seq=report.stored.seq,
-        event_type=event.event_type,
+        event_type=f"task.{report.status}",
         status=report.status,
         previous=None if previous is None else previous.status,
         attempt=attempt,
@@ -90,7 +94,7 @@ def _change(report: _Report, previous: _Report | None) -> Change:
         author=short_text(data.get("author")),
         reason=long_text(data.get("reason"), 1_000),
         origin=key_text(data.get("origin")),
-        error=_error(data.get("error")),
+        error=_error(data.get("error")) if event.event_type == f"task.{report.status}" else None,
     )
 
 

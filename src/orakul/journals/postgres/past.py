@@ -118,7 +118,9 @@ def lived_at(connections: Connections, at: datetime, query: TaskQuery) -> Living
         tasks = []
         for task_id, created_at, name, kind, queue, status, started_at, updated_at, then, queue_then in rows:
             was = Status(then or _guess(status, started_at, updated_at, at))
-            partial = partial or (then is None and updated_at > at)
+            # One that one event tells of, of its end and its start, has none from before: it ran from the start on.
+            told_at_its_end = created_at == started_at
+            partial = partial or (then is None and updated_at > at and not told_at_its_end)
             tasks.append(Lived(task_id, created_at.astimezone(UTC), name, kind, queue, was, queue_then or queue))
         return Living(tasks[:MOST_LIVING], partial)
     return Living([], partial=True)
