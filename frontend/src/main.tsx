@@ -13,7 +13,7 @@ const place = document.getElementById("root");
 if (!place) throw new Error("the page has no #root");
 
 const patience = new Promise<void>((done) => setTimeout(done, PATIENCE_MS));
-const known = Promise.race([queries.prefetchQuery(meQuery), patience]);
+const known = Promise.race([queries.query(meQuery).catch(() => null), patience]);
 
 void Promise.all([speak(preferredLanguage()), known]).then(() => {
   createRoot(place).render(

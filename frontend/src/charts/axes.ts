@@ -26,13 +26,16 @@ export function timeWords(locale: string, splits: readonly number[]): string[] {
   });
 }
 
+/** Words of which the one before has not said the same already: a half is no second nought. */
+export const eachOnce = (words: readonly string[]): string[] => words.map((word, at) => (word === words[at - 1] ? "" : word));
+
 /** The two axes, in the theme's colours: quiet lines, words that can be read. */
 export function axes(colours: Colours, locale: string, write: (value: number) => string, size = 56): uPlot.Axis[] {
   const plain = { stroke: colours["ink-faint"], font: "11px system-ui, sans-serif", ticks: { show: false } };
   const grid = { stroke: colours.line, width: 1 };
   return [
     { ...plain, size: 26, space: 64, grid: { show: false }, values: (_plot, splits) => timeWords(locale, splits) },
-    { ...plain, size, space: 34, grid, values: (_plot, splits) => splits.map((value) => write(value)) },
+    { ...plain, size, space: 34, grid, values: (_plot, splits) => eachOnce(splits.map((value) => write(value))) },
   ];
 }
 

@@ -42,7 +42,7 @@ function plain(dress: Dress, write: (value: number) => string, top: number | nul
           return [first, last + dress.step()];
         },
       },
-      y: { range: (_plot, _min, max) => [0, top === null ? Math.max(max * 1.08, 1e-9) : Math.min(top, Math.max(max * 1.2, top / 20))] },
+      y: { range: (_plot, _min, max) => [0, top === null ? (max > 0 ? max * 1.08 : 1) : Math.min(top, Math.max(max * 1.2, top / 20))] },
     },
     axes: axes(dress.colours, dress.locale, write),
     plugins: [unfinished(dress.colours, dress.now)],

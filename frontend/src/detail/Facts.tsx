@@ -10,12 +10,14 @@ import { Icon } from "#/pieces/Icon";
 import type { Task } from "#/services/types";
 import { formatFull, visible } from "#/texts/format";
 import { useDuration, useLocale } from "#/texts/i18n";
+import { useKind } from "#/texts/kinds";
 
 const cut = (text: string): string => visible(text.slice(0, 1000));
 
 export function Facts({ task, traceUrl }: { task: Task; traceUrl: string | null }) {
   const { t } = useLingui();
   const locale = useLocale();
+  const kind = useKind();
   const duration = useDuration();
   const link = traceUrl !== null && /^https?:\/\//i.test(traceUrl) ? traceUrl : null;
   const moment = (at: string | null): ReactNode => at && <time dateTime={at}>{formatFull(locale, at)}</time>;
@@ -25,7 +27,7 @@ export function Facts({ task, traceUrl }: { task: Task; traceUrl: string | null 
         <Link className="link" href={hrefToList({ name: task.name })}>{t`All runs of ${cut(task.name)}`}</Link>
       </Fact>
       <Fact name={t`User`}>{task.user_id && cut(task.user_id)}</Fact>
-      <Fact name={t`Kind`}>{cut(task.kind)}</Fact>
+      <Fact name={t`Kind`}>{kind(task.kind)}</Fact>
       <Fact name={t`Queue`}>{task.queue && <Link className="link" href={hrefToList({ queue: task.queue })}>{cut(task.queue)}</Link>}</Fact>
       <Fact name={t`Worker`}>{task.worker && <Link className="link mono" href={hrefToList({ worker: task.worker })}>{cut(task.worker)}</Link>}</Fact>
       <Fact name={t`Priority`}>{task.priority}</Fact>

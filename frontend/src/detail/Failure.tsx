@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import { Copy } from "#/pieces/Copy";
 import { Icon } from "#/pieces/Icon";
+import { usePrinting } from "#/pieces/usePrinting";
 import type { TaskError } from "#/services/types";
 import { visible } from "#/texts/format";
 
@@ -13,8 +14,9 @@ const TRACEBACK = 100_000;
 export function Failure({ error }: { error: TaskError }) {
   const { t } = useLingui();
   const [whole, setWhole] = useState(false);
+  const printing = usePrinting();
   const long = error.message.length > MESSAGE;
-  const message = whole || !long ? error.message : `${error.message.slice(0, MESSAGE)}…`;
+  const message = whole || printing || !long ? error.message : `${error.message.slice(0, MESSAGE)}…`;
   return (
     <section className="section failure" aria-label={t`Error`}>
       <h3>

@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 
 import { Copy } from "#/pieces/Copy";
 import { Icon } from "#/pieces/Icon";
+import { usePrinting } from "#/pieces/usePrinting";
 import type { Json } from "#/services/types";
 import { visible } from "#/texts/format";
 
@@ -13,6 +14,7 @@ import { isFolded, linkIn, sizeOf } from "./json";
 const CHUNK = 100; // members of one array or object that are drawn at once
 const STRING = 2_000; // characters of one text that are drawn at once
 const INDENT_MOST = 16;
+const PRINTED_MOST = 20_000; // characters that go on paper
 
 /**
  * JSON as a tree that opens step by step. Only what is open is drawn, so neither a megabyte nor a thousand levels
@@ -20,6 +22,7 @@ const INDENT_MOST = 16;
  */
 export function JsonView({ value, label }: { value: Json; label: string }) {
   const { t } = useLingui();
+  if (usePrinting()) return <Printed value={value} />;
   return (
     <div className="json" role="group" aria-label={label}>
       <div className="json-tools">
@@ -29,6 +32,19 @@ export function JsonView({ value, label }: { value: Json; label: string }) {
         <Node value={value} depth={0} name={null} />
       </div>
     </div>
+  );
+}
+
+/** On paper nothing can be unfolded: all of it as it would be copied, up to some pages. */
+function Printed({ value }: { value: Json }) {
+  const { t, i18n } = useLingui();
+  const text = stringify(value);
+  const [shown, all] = [i18n.number(PRINTED_MOST), i18n.number(text.length)];
+  return (
+    <>
+      <pre className="json json-printed mono">{visible(text.slice(0, PRINTED_MOST))}</pre>
+      {text.length > PRINTED_MOST && <p className="note">{t`The first ${shown} of ${all} characters`}</p>}
+    </>
   );
 }
 

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 
 import { useExplain } from "#/app/commands";
 import { Icon } from "#/pieces/Icon";
+import { usePrinting } from "#/pieces/usePrinting";
 import type { LogLine } from "#/services/types";
 import { formatLogTime, visible } from "#/texts/format";
 
@@ -13,6 +14,7 @@ import { useLogs } from "./useLogs";
 const LINE = 20;
 const LONGEST = 10_000;
 const NEAR = 24;
+const PRINTED_MOST = 3_000; // lines that go on paper
 
 /** The task's log, live. It follows the newest line until the reader scrolls up, and again when told to. */
 export function Log({ taskId, name, running }: { taskId: string; name: string; running: boolean }) {
@@ -21,6 +23,7 @@ export function Log({ taskId, name, running }: { taskId: string; name: string; r
   const { lines, loading, error } = useLogs(taskId);
   const [level, setLevel] = useState("");
   const [words, setWords] = useState("");
+  const printing = usePrinting();
   const shown = useMemo(() => filterLines(lines, level, words), [lines, level, words]);
   if (error && lines.length === 0) return <p className="note" role="alert">{explain(error)}</p>;
   if (lines.length === 0) return <p className="note">{loading ? t`Loading…` : running ? t`Nothing logged yet` : t`Nothing was logged`}</p>;
@@ -58,7 +61,7 @@ export function Log({ taskId, name, running }: { taskId: string; name: string; r
           <Icon name="download" />
         </button>
       </div>
-      {shown.length === 0 ? <p className="note log-none">{t`No line fits`}</p> : <Lines lines={shown} words={words} />}
+      {shown.length === 0 ? <p className="note log-none">{t`No line fits`}</p> : printing ? <Printed lines={shown} /> : <Lines lines={shown} words={words} />}
     </div>
   );
 }
@@ -115,6 +118,23 @@ function Lines({ lines, words }: { lines: readonly LogLine[]; words: string }) {
         </button>
       )}
     </>
+  );
+}
+
+/** The log on paper: all of it, or the latest of a very long one. */
+function Printed({ lines }: { lines: readonly LogLine[] }) {
+  const { t, i18n } = useLingui();
+  const all = i18n.number(lines.length);
+  const shown = i18n.number(PRINTED_MOST);
+  return (
+    <div className="log mono">
+      {lines.length > PRINTED_MOST && <p className="note">{t`The last ${shown} of ${all} lines; the whole log can be downloaded.`}</p>}
+      {lines.slice(-PRINTED_MOST).map((line) => (
+        <div key={line.seq} className="log-line" data-level={line.level.toUpperCase()}>
+          <Line line={line} words="" />
+        </div>
+      ))}
+    </div>
   );
 }
 

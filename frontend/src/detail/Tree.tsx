@@ -20,16 +20,22 @@ export function Tree({ task }: { task: Task }) {
   const tree = useTree(task);
   if (!tree.data) return <p className="note">{tree.isError ? t`The tree could not be read` : t`Loading…`}</p>;
   const { top, rest, more } = tree.data;
-  if (rest.length === 0) return <p className="note">{t`It stands alone`}</p>;
   const leaves = levelsOf(top, rest);
+  const alone = rest.length === 0;
+  const again = task.attempt > 1 || task.run > 0;
+  if (alone && !again) return <p className="note">{t`It stands alone`}</p>;
   return (
     <>
-      <ul className="tree" aria-label={t`Tree`}>
-        {leaves.slice(0, SHOWN).map(({ task: one, level }) => (
-          <Leaf key={one.task_id} task={one} level={level} here={one.task_id === task.task_id} />
-        ))}
-        {(more || leaves.length > SHOWN) && <li className="note">{t`and more`}</li>}
-      </ul>
+      {alone ? (
+        <p className="note">{t`It stands alone`}</p>
+      ) : (
+        <ul className="tree" aria-label={t`Tree`}>
+          {leaves.slice(0, SHOWN).map(({ task: one, level }) => (
+            <Leaf key={one.task_id} task={one} level={level} here={one.task_id === task.task_id} />
+          ))}
+          {(more || leaves.length > SHOWN) && <li className="note">{t`and more`}</li>}
+        </ul>
+      )}
       <Suspense fallback={<p className="note">{t`Loading…`}</p>}>
         <Waterfall leaves={leaves} here={task.task_id} more={more} />
       </Suspense>

@@ -2,10 +2,11 @@ import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import { useLingui } from "@lingui/react/macro";
 
-import { changeView, isFiltered, NO_FILTERS } from "#/app/view";
+import { changeView, NO_FILTERS } from "#/app/view";
 import type { View } from "#/app/view";
 import { Icon } from "#/pieces/Icon";
 import { visible } from "#/texts/format";
+import { useKind } from "#/texts/kinds";
 
 import { useTimeText } from "./times";
 
@@ -29,14 +30,17 @@ const KEYS = Object.keys(NAMES) as Key[];
 export function ActiveFilters({ view }: { view: View }) {
   const { t, i18n } = useLingui();
   const timeText = useTimeText();
-  if (!isFiltered(view)) return null;
+  const kind = useKind();
+  const set = KEYS.filter((key) => view[key] !== "");
+  if (set.length === 0) return null;
   const words = (key: Key): string => {
     if (key === "since" || key === "until") return timeText(view[key]);
+    if (key === "kind") return kind(view.kind);
     return visible(key === "error" ? `${view.error.slice(0, 12)}…` : view[key].slice(0, 80));
   };
   return (
     <div className="active" role="group" aria-label={t`Active filters`}>
-      {KEYS.filter((key) => view[key] !== "").map((key) => {
+      {set.map((key) => {
         const name = i18n._(NAMES[key]);
         const text = words(key);
         return (

@@ -8,6 +8,7 @@ import { changeView, DEFAULT_SORT } from "#/app/view";
 import type { View } from "#/app/view";
 import { Icon } from "#/pieces/Icon";
 import { api } from "#/services/api";
+import { useKind } from "#/texts/kinds";
 
 import { ActiveFilters } from "./ActiveFilters";
 import { COLUMNS } from "./columns";
@@ -26,6 +27,7 @@ interface Props {
 export const Filters = memo(function Filters({ view, searchRef }: Props) {
   const { t } = useLingui();
   const { me } = useRoom();
+  const kind = useKind();
   const staff = me.role !== "user";
   const [wide, setWide] = useState(false);
   const [search, setSearch] = useTyped(view.search, (text) => changeView({ search: text.trim() }, "replace"));
@@ -85,7 +87,7 @@ export const Filters = memo(function Filters({ view, searchRef }: Props) {
               />
             </label>
           )}
-          <Choice label={t`Kind`} any={t`Any kind`} value={view.kind} options={withSet(KINDS, view.kind)} onChange={(kind) => changeView({ kind })} />
+          <Choice label={t`Kind`} any={t`Any kind`} value={view.kind} options={withSet(KINDS, view.kind)} name={kind} onChange={(kind) => changeView({ kind })} />
           {queueNames.length > 0 && (
             <Choice label={t`Queue`} any={t`Any queue`} value={view.queue} options={queueNames} onChange={(queue) => changeView({ queue })} />
           )}
@@ -108,17 +110,18 @@ interface ChoiceProps {
   any: string;
   value: string;
   options: readonly string[];
+  name?: (option: string) => string;
   onChange: (value: string) => void;
 }
 
-function Choice({ label, any, value, options, onChange }: ChoiceProps) {
+function Choice({ label, any, value, options, name, onChange }: ChoiceProps) {
   return (
     <label className="field field-choice" data-set={value !== "" || undefined}>
       <select aria-label={label} value={value} onChange={(event) => onChange(event.target.value)}>
         <option value="">{any}</option>
         {options.map((option) => (
           <option key={option} value={option}>
-            {option.slice(0, 80)}
+            {name ? name(option) : option.slice(0, 80)}
           </option>
         ))}
       </select>

@@ -8,6 +8,7 @@ import { StatusBadge } from "#/pieces/Status";
 import type { Task } from "#/services/types";
 import { formatFull, formatMoment, visible } from "#/texts/format";
 import { useDuration, useLocale, useTicking } from "#/texts/i18n";
+import { useKind } from "#/texts/kinds";
 
 import type { Column, ColumnId } from "./columns";
 import type { Selection } from "./selection";
@@ -68,6 +69,10 @@ function Text({ text }: { text: string }) {
   );
 }
 
+function Kind({ kind }: { kind: string }) {
+  return <Text text={useKind()(kind)} />;
+}
+
 /** What stands in a cell; each kind listens to no more than it shows. */
 function contentOf(id: ColumnId, task: Task): ReactNode {
   switch (id) {
@@ -90,6 +95,8 @@ function contentOf(id: ColumnId, task: Task): ReactNode {
     case "parent_id":
     case "trace_id":
       return <span className="cut mono" title={cut(task[id] ?? "")}>{cut(task[id] ?? "")}</span>;
+    case "kind":
+      return <Kind kind={task.kind} />;
     default:
       return <Text text={task[id] ?? ""} />;
   }

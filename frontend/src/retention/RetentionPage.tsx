@@ -11,8 +11,9 @@ import { Answered, Partial } from "#/pieces/States";
 import { say } from "#/pieces/toasts";
 import { figures } from "#/services/figures";
 import type { Preview, Rules, RulesForm } from "#/services/figures";
-import { formatCount, formatFull, visible } from "#/texts/format";
+import { formatCount, formatFull } from "#/texts/format";
 import { useLocale } from "#/texts/i18n";
+import { useKind } from "#/texts/kinds";
 
 import "./retention.css";
 import { daysOf, draftOf, formOf, sumsOf } from "./rules";
@@ -158,6 +159,7 @@ function Days({ value, readOnly, label, onChange }: DaysProps) {
 function Going({ preview }: { preview: Preview }) {
   const { t } = useLingui();
   const locale = useLocale();
+  const kind = useKind();
   const sums = sumsOf(preview.items);
   const names = { tasks: t`Ended tasks`, events: t`Events`, logs: t`Log lines` };
   const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
@@ -177,7 +179,7 @@ function Going({ preview }: { preview: Preview }) {
           <tbody>
             {sums.map((sum) => (
               <tr key={`${sum.what}/${sum.kind ?? ""}`} data-going={sum.what}>
-                <th scope="row">{names[sum.what]}{sum.kind !== null && <span className="soft"> · {visible(sum.kind)}</span>}</th>
+                <th scope="row">{names[sum.what]}{sum.kind !== null && <span className="soft"> · {kind(sum.kind)}</span>}</th>
                 <td data-label={t`Days`}>{sum.first === sum.last ? days.format(Date.parse(sum.first)) : days.formatRange(Date.parse(sum.first), Date.parse(sum.last))}</td>
                 <td className="number" data-label={t`How many`}>{sum.what === "tasks" ? "" : "≈ "}{formatCount(locale, sum.count)}</td>
                 <td className="number" data-label={t`Size`}>{sum.bytes === null ? "–" : size.format(sum.bytes / 1e6)}</td>

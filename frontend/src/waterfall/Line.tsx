@@ -8,7 +8,8 @@ import { visible } from "#/texts/format";
 import { useDuration } from "#/texts/i18n";
 
 import { placeOf } from "./bars";
-import type { Bar, Span } from "./bars";
+import type { Bar, Part, Span } from "./bars";
+import { useParts } from "./useParts";
 
 const DEEPEST = 6;
 
@@ -31,11 +32,14 @@ export function Line({ id, task, bar, seen, level, index, count, top, here, acti
   const { t, i18n } = useLingui();
   const duration = useDuration();
   const name = visible(task.name.slice(0, 200)) || t`(no name)`;
-  const waited = duration((bar.begun ?? bar.to) - bar.from);
-  const ran = bar.begun === null ? t`not run` : duration(bar.to - bar.begun);
-  const status = i18n._(STATUS_NAMES[task.status]);
-  const waiting = placeOf(bar.from, bar.begun ?? bar.to, seen);
-  const running = bar.begun === null ? null : placeOf(bar.begun, bar.to, seen);
+  const parts = useParts(task, bar);
+  const told = parts.map((part) => {
+    const status = i18n._(STATUS_NAMES[part.status]);
+    const waited = duration((part.begun ?? part.to) - part.from);
+    const ran = part.begun === null ? t`not run` : duration(part.to - part.begun);
+    const words = t`${status}, waited ${waited}, ran ${ran}`;
+    return parts.length > 1 ? `${t`attempt ${part.attempt}`}: ${words}` : words;
+  });
   return (
     <div
       id={id}
@@ -45,10 +49,9 @@ export function Line({ id, task, bar, seen, level, index, count, top, here, acti
       aria-posinset={index + 1}
       aria-setsize={count}
       aria-selected={here}
-      aria-label={t`${name}, ${status}, waited ${waited}, ran ${ran}`}
+      aria-label={`${name}, ${told.join("; ")}`}
       data-status={task.status}
       data-active={active || undefined}
-      data-open={bar.open || undefined}
       style={{ transform: `translateY(${top}px)` }}
       onPointerEnter={() => onTell(index)}
       onClick={() => changeView({ task: task.task_id })}
@@ -58,9 +61,22 @@ export function Line({ id, task, bar, seen, level, index, count, top, here, acti
         <span className="cut">{name}</span>
       </span>
       <span className="waterfall-lane">
-        {waiting && <span className="waterfall-bar" data-part="waiting" style={{ insetInlineStart: `${waiting.left}%`, width: `${waiting.width}%` }} />}
-        {running && <span className="waterfall-bar" data-part="running" style={{ insetInlineStart: `${running.left}%`, width: `${running.width}%` }} />}
+        {parts.map((part, number) => (
+          <Attempt key={number} part={part} seen={seen} />
+        ))}
       </span>
     </div>
+  );
+}
+
+/** One attempt: a thin dashed line while it waited, a bar in the colour of its state while it ran. */
+function Attempt({ part, seen }: { part: Part; seen: Span }) {
+  const waiting = placeOf(part.from, part.begun ?? part.to, seen);
+  const running = part.begun === null ? null : placeOf(part.begun, part.to, seen);
+  return (
+    <span data-status={part.status} data-attempt={part.attempt} data-open={part.open || undefined}>
+      {waiting && <span className="waterfall-bar" data-part="waiting" style={{ insetInlineStart: `${waiting.left}%`, width: `${waiting.width}%` }} />}
+      {running && <span className="waterfall-bar" data-part="running" style={{ insetInlineStart: `${running.left}%`, width: `${running.width}%` }} />}
+    </span>
   );
 }

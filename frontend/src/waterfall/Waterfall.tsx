@@ -6,6 +6,7 @@ import type { KeyboardEvent, PointerEvent } from "react";
 import { useRoom } from "#/app/room";
 import { changeView } from "#/app/view";
 import { Icon } from "#/pieces/Icon";
+import { usePrinting } from "#/pieces/usePrinting";
 import type { Task } from "#/services/types";
 import { useDuration } from "#/texts/i18n";
 
@@ -17,6 +18,7 @@ import { useNow } from "./useNow";
 import "./waterfall.css";
 
 const ROW = 24;
+const PRINTED_MOST = 200; // lines that go on paper, as many as the tree above has
 const MARKS = 5;
 const OFTEN_MS = 250;
 const SELDOM_MS = 1_000;
@@ -90,6 +92,9 @@ export default function Waterfall({ leaves, here, more }: Props) {
   const drag = useDrag((share) => chosen && setChosen(moved(seen, whole, -share)));
   const toldTask = told === null ? undefined : tasks[told];
   const toldBar = told === null ? undefined : bars[told];
+  const printing = usePrinting();
+  const drawn = printing ? leaves.slice(0, PRINTED_MOST).map((_, index) => ({ index, start: index * ROW })) : rows.getVirtualItems();
+  const height = printing ? drawn.length * ROW : rows.getTotalSize();
   const length = duration(whole.to - whole.from);
   return (
     <section className="waterfall" aria-label={t`Waterfall`} data-large={large || undefined}>
@@ -118,8 +123,8 @@ export default function Waterfall({ leaves, here, more }: Props) {
         onBlur={() => setTold(null)}
         {...drag}
       >
-        <div className="waterfall-body" role="presentation" style={{ height: rows.getTotalSize() }}>
-          {rows.getVirtualItems().map(({ index, start }) => {
+        <div className="waterfall-body" role="presentation" style={{ height }}>
+          {drawn.map(({ index, start }) => {
             const task = tasks[index];
             const bar = bars[index];
             if (!task || !bar) return null;

@@ -1,8 +1,9 @@
 import { expect, it } from "vitest";
 
 import { task as sampleTask } from "#/live/sampleTask";
+import type { Change, Status } from "#/services/types";
 
-import { barOf, marks, moved, placeOf, spanOf, zoomed } from "./bars";
+import { barOf, marks, moved, partsOf, placeOf, spanOf, zoomed } from "./bars";
 
 const T0 = Date.parse("2026-01-01T00:00:00Z");
 const iso = (ms: number): string => new Date(T0 + ms).toISOString();
@@ -44,4 +45,28 @@ it("places what is in sight", () => {
   expect(placeOf(100, 300, whole)).toEqual({ left: 10, width: 20 });
   expect(placeOf(-500, 500, whole)).toEqual({ left: 0, width: 50 });
   expect(placeOf(2000, 3000, whole)).toBeNull();
+});
+
+const change = (ms: number, status: Status, attempt: number): Change =>
+  ({ timestamp: iso(ms), status, attempt, run: 0, seq: ms, event_type: `task.${status}` }) as Change;
+
+it("gives each attempt its own waiting and running", () => {
+  const task = sampleTask({ status: "in_progress", attempt: 3, created_at: iso(0), started_at: iso(900) });
+  const changes = [
+    change(0, "pending", 1), change(100, "in_progress", 1), change(300, "failed", 1),
+    change(290, "pending", 2), change(700, "cancelled", 2), // its message left before the failure was told; it never ran
+    change(800, "pending", 3), change(900, "in_progress", 3),
+  ];
+  const parts = partsOf(task, barOf(task, T0 + 1500), changes);
+  expect(parts.map((part) => [part.attempt, part.status, part.from - T0, part.begun && part.begun - T0, part.to - T0, part.open])).toEqual([
+    [1, "failed", 0, 100, 300, false],
+    [2, "cancelled", 300, null, 700, false],
+    [3, "in_progress", 800, 900, 1500, true],
+  ]);
+});
+
+it("knows one attempt where the history is not known", () => {
+  const task = sampleTask({ status: "completed", created_at: iso(0), started_at: iso(300), finished_at: iso(900) });
+  const bar = barOf(task, T0 + 5000);
+  expect(partsOf(task, bar, [])).toEqual([{ ...bar, attempt: 1, status: "completed" }]);
 });

@@ -1,4 +1,4 @@
-import type { Task } from "#/services/types";
+import type { Change, Status, Task } from "#/services/types";
 
 /** A task on the line of time, in epoch milliseconds: it waits from `from`, runs from `begun`, and ends at `to`. */
 export interface Bar {
@@ -28,6 +28,46 @@ export function barOf(task: Task, now: number): Bar {
   const begun = started === null ? null : Math.max(from, started);
   const to = open ? now : (at(task.finished_at) ?? at(task.updated_at) ?? now);
   return { from, begun, to: Math.max(from, begun ?? from, to), open };
+}
+
+/** One attempt of a task on the line of time. */
+export interface Part extends Bar {
+  attempt: number;
+  status: Status;
+}
+
+/**
+ * The attempts of a task, each with its own waiting and running, from its changes of status. A delivery of the same
+ * attempt again counts as one of its own. Where nothing is known of them, there is the bar of the whole.
+ */
+export function partsOf(task: Task, bar: Bar, changes: readonly Change[]): Part[] {
+  const groups = new Map<string, Change[]>();
+  for (const change of changes) {
+    if (change.status === null) continue;
+    const key = `${change.attempt}/${change.run}`;
+    groups.set(key, [...(groups.get(key) ?? []), change]);
+  }
+  const found: Part[] = [];
+  for (const group of groups.values()) {
+    const when = (...wanted: Status[]): number | null =>
+      at(group.find((change) => change.status !== null && wanted.includes(change.status))?.timestamp ?? null);
+    const earlier = found[found.length - 1];
+    const first = when("pending") ?? at(group[0]?.timestamp ?? null) ?? bar.from;
+    const from = Math.max(first, earlier?.to ?? first);
+    const running = when("in_progress");
+    const begun = running === null ? null : Math.max(from, running);
+    const ended = when("completed", "failed", "cancelled");
+    const to = Math.max(begun ?? from, ended ?? (begun ?? from));
+    found.push({ attempt: group[0]?.attempt ?? 1, status: group[group.length - 1]?.status ?? task.status, from, begun, to, open: ended === null });
+  }
+  // The last one goes on as long as the task does; one before it that never told its end gave way to the next.
+  return found.length === 0
+    ? [{ ...bar, attempt: task.attempt, status: task.status }]
+    : found.map((part, number) => {
+        const next = found[number + 1];
+        if (next) return part.open ? { ...part, open: false, to: Math.max(part.to, next.from) } : part;
+        return { ...part, open: bar.open, status: task.status, to: Math.max(part.begun ?? part.from, bar.to) };
+      });
 }
 
 /** The time that all bars take together; never nothing, so that it can be divided by. */
