@@ -93,8 +93,7 @@ def observe_process() -> None:
     gauge("process_resident_memory_bytes", "Memory that the process holds.", _memory)
     gauge("process_open_fds", "Open files and connections.", _files)
     gauge("orakul_build_info", "1, with the version of Orakul.", _version, ("version",))
-    if not any(isinstance(sink, OperationMetrics) for sink in collector.sinks):
-        collector.sinks.append(OperationMetrics())
+    observe_operations()
 
 
 def _cpu() -> float:
@@ -137,7 +136,6 @@ class OperationMetrics:
         self._durations = histogram(
             "orakul_operation_duration_seconds", said, _DURATIONS, labels=("operation", "outcome")
         )
-        observe_operations()
 
     def on_calls(self, calls: list[Call]) -> None:
         """Count finished calls."""
@@ -211,6 +209,8 @@ def serve_metrics(host: str, port: int) -> Callable[[], None]:
     A forked child lets go of the port: it belongs to the process that opened it.
     """
     observe_process()
+    if not any(isinstance(sink, OperationMetrics) for sink in collector.sinks):
+        collector.sinks.append(OperationMetrics())
     try:
         server = _Server(host, port)
     except OSError as error:

@@ -17,7 +17,9 @@ from orakul.errors import OrakulError
 from orakul.web.auth import StreamDoor
 from orakul.web.document import document_of
 from orakul.web.doorkeeper import Doorkeeper
+from orakul.web.fleet_metrics import FleetMetrics
 from orakul.web.limits import BodyLimit
+from orakul.web.metrics import CountedRequests
 from orakul.web.pages import INTERFACE, Pages
 from orakul.web.parts import Parts
 from orakul.web.problems import LastResort, ProblemError, on_error, on_invalid
@@ -93,6 +95,7 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
     app.state.tokens = tokens
     app.state.door = Doorkeeper()
     app.state.readiness = Readiness(parts.probes)
+    app.state.metrics = FleetMetrics(parts)
     # Before /api/tasks/{task_id}, which it would fit as well.
     door = _StreamRoute(StreamDoor(tokens, parts.stream))
     app.router.routes.append(Route(STREAM_PATH, door, methods=["GET"]))
@@ -119,6 +122,7 @@ def create_app(parts: Parts, *, interface: Path = INTERFACE) -> FastAPI:
     for kind in (OrakulError, ProblemError, HTTPException):
         app.add_exception_handler(kind, on_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_middleware(CountedRequests)
     app.add_middleware(BodyLimit, largest=settings.max_body)
     app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders, frame_ancestors=settings.frame_ancestors)

@@ -1,14 +1,15 @@
-"""Prometheus's text form of how domain events fare."""
+"""How domain events fare, for metrics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Literal
 
-from orakul.delivery.room import EventFigures, EventRoom, Tally
-from orakul.web.metrics import label
+from orakul.delivery.room import EventRoom, Tally
 
-__all__ = ["event_exposition"]
+__all__ = ["EVENT_METRICS", "events_told"]
 
-_COUNTERS = (
+_BOTH = ("consumer", "type")
+_OF_TYPES = (
     ("orakul_events_published_total", "published", "Domain events that the broker has confirmed."),
     ("orakul_events_unheard_total", "unheard", "Published events that no consumer listened to."),
 )
@@ -18,56 +19,45 @@ _OF_CONSUMERS = (
     ("orakul_delivery_retries_total", "retried", "Failed attempts after which it is tried again."),
     ("orakul_dead_letters_total", "dead", "Deliveries that became dead letters."),
 )
+_GAUGES = (
+    ("orakul_outbox_waiting", "Events in the outbox, counted up to 10,000."),
+    ("orakul_outbox_oldest_seconds", "Age of the oldest event in the outbox."),
+    ("orakul_outbox_laid_aside", "Events that could not be relayed, counted up to 10,000."),
+    ("orakul_dead_letters", "Dead letters now, counted up to 10,000."),
+)
+EVENT_METRICS: tuple[tuple[str, str, tuple[str, ...], Literal["gauge", "counter"]], ...] = (
+    *((name, said, ("type",), "counter") for name, _, said in _OF_TYPES),
+    *((name, said, _BOTH, "counter") for name, _, said in _OF_CONSUMERS),
+    ("orakul_deliveries_waiting", "Deliveries known and not ended, counted up to 10,000.", _BOTH, "gauge"),
+    ("orakul_delivery_oldest_seconds", "Age of the oldest delivery that has not ended.", _BOTH, "gauge"),
+    *((name, said, (), "gauge") for name, said in _GAUGES),
+)
+"""Name, meaning, labels and kind of each."""
 
 
-def event_exposition(events: EventRoom) -> str:
-    """Return the metrics of domain events."""
-    return "".join(f"{line}\n" for line in _lines(events.totals(), events.figures(datetime.now(UTC))))
+def events_told(events: EventRoom) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
+    """Give the figures: name, values of the labels, figure."""
+    for each in events.totals():
+        yield from _of_tally(each)
+    figures = events.figures(datetime.now(UTC))
+    yield "orakul_outbox_waiting", (), figures.outbox_waiting
+    yield "orakul_outbox_oldest_seconds", (), _age(figures.outbox_oldest)
+    yield "orakul_outbox_laid_aside", (), figures.outbox_dead
+    yield "orakul_dead_letters", (), figures.dead_letters
 
 
-def _lines(tallies: Sequence[Tally], figures: EventFigures) -> Iterator[str]:
-    yield from _of_types(tallies)
-    yield from _of_consumers([each for each in tallies if each.consumer])
-    gauges = (
-        ("orakul_outbox_waiting", "Events in the outbox, counted up to 10,000.", figures.outbox_waiting),
-        ("orakul_outbox_oldest_seconds", "Age of the oldest event in the outbox.", _age(figures.outbox_oldest)),
-        ("orakul_outbox_laid_aside", "Events that could not be relayed.", figures.outbox_dead),
-        ("orakul_dead_letters", "Dead letters now, counted up to 10,000.", figures.dead_letters),
-    )
-    for name, said, value in gauges:
-        yield from _head(name, "gauge", said)
-        yield f"{name} {value}"
-
-
-def _of_types(tallies: Sequence[Tally]) -> Iterator[str]:
-    for name, field, said in _COUNTERS:
-        yield from _head(name, "counter", said)
-        for each in tallies:
-            if not each.consumer:
-                yield f'{name}{{type="{label(each.event_type or "")}"}} {getattr(each, field)}'
-
-
-def _of_consumers(tallies: Sequence[Tally]) -> Iterator[str]:
-    for name, field, said in _OF_CONSUMERS:
-        yield from _head(name, "counter", said)
-        for each in tallies:
-            yield f"{name}{_labels(each)} {getattr(each, field)}"
-    yield from _head("orakul_deliveries_waiting", "gauge", "Deliveries known and not ended, counted up to 10,000.")
-    for each in tallies:
-        yield f"orakul_deliveries_waiting{_labels(each)} {each.waiting}"
-    yield from _head("orakul_delivery_oldest_seconds", "gauge", "Age of the oldest delivery that has not ended.")
-    for each in tallies:
-        if each.oldest is not None:
-            yield f"orakul_delivery_oldest_seconds{_labels(each)} {_age(each.oldest):.3f}"
-
-
-def _head(name: str, kind: str, said: str) -> Iterator[str]:
-    yield f"# HELP {name} {said}"
-    yield f"# TYPE {name} {kind}"
-
-
-def _labels(tally: Tally) -> str:
-    return f'{{consumer="{label(tally.consumer or "")}",type="{label(tally.event_type or "")}"}}'
+def _of_tally(tally: Tally) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
+    event_type = tally.event_type or ""
+    if not tally.consumer:
+        for name, field, _ in _OF_TYPES:
+            yield name, (event_type,), getattr(tally, field)
+        return
+    key = (tally.consumer, event_type)
+    for name, field, _ in _OF_CONSUMERS:
+        yield name, key, getattr(tally, field)
+    yield "orakul_deliveries_waiting", key, tally.waiting
+    if tally.oldest is not None:
+        yield "orakul_delivery_oldest_seconds", key, _age(tally.oldest)
 
 
 def _age(since: datetime | None) -> float:

@@ -16,6 +16,7 @@ from orakul.tasks.bulk import BulkJobs
 from orakul.tasks.control import QueueCommand, TaskCommand
 from orakul.tasks.depths import QueueDepth
 from orakul.tasks.edited import EditedRuns
+from orakul.tasks.fleet_figures import FleetFigures
 from orakul.tasks.moments import Moments
 from orakul.tasks.retention import Retention
 from orakul.tasks.room import ControlRoom
@@ -183,6 +184,7 @@ class Parts:
     moments: Moments | None = None
     retention: Retention | None = None
     depths: Callable[[Sequence[str]], Mapping[str, QueueDepth]] | None = None
+    figures: FleetFigures | None = None
     audit: Audit | None = None
     edited: EditedRuns | None = None
     bulk: BulkJobs | None = None
@@ -195,5 +197,4 @@ class Parts:
     probes: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None
-    facts: Callable[[], Mapping[str, float]] | None = None
     notices: Callable[[], Mapping[str, str]] | None = None

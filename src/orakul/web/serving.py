@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orakul.assembly import Assembly, assemble, open_database
 from orakul.errors import OrakulError
-from orakul.journals.postgres import PostgresMoments, PostgresPipelines, PostgresRetention
+from orakul.journals.postgres import PostgresFigures, PostgresMoments, PostgresPipelines, PostgresRetention
 from orakul.settings import Settings, load_settings
 from orakul.tasks.depths import depths_of
 from orakul.tasks.retention import rules_of
@@ -78,26 +78,15 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         stream=stream,
         room=assembly.room,
         moments=PostgresMoments(assembly.connections),
+        figures=PostgresFigures(assembly.connections),
         pipelines=PostgresPipelines(assembly.connections),
         retention=PostgresRetention(assembly.connections, rules_of(settings)),
         depths=lambda queues: depths_of(assembly.runners, queues),
         probes={"database": assembly.check_database, "stream": check_stream},
         start=start,
-        facts=lambda: _stream_facts(hub),
         notices=assembly.notices,
     )
     return create_app(parts), hub
-
-
-def _stream_facts(hub: "Hub") -> dict[str, float]:
-    stats = hub.stats()
-    return {
-        "orakul_stream_connections": stats.connections,
-        "orakul_stream_live": int(stats.live),
-        "orakul_stream_entries_total": stats.entries,
-        "orakul_stream_deliveries_total": stats.deliveries,
-        "orakul_stream_closed_slow_total": stats.closed_slow,
-    }
 
 
 class EmbeddedRoom:

@@ -18,7 +18,6 @@ from orakul.errors import (
     WrongStateError,
 )
 from orakul.web.bounds import bounded, bounded_text
-from orakul.web.metrics import exposition
 from orakul.web.problems import problem_of
 from orakul.web.proxies import ForwardedHeaders
 from orakul.web.ready import Readiness
@@ -190,10 +189,3 @@ def test_readiness_names_what_is_away_since_when_and_forgets_it_when_it_is_back(
     assert readiness.troubles()[0].since == first.since
     away = False
     assert [trouble.name for trouble in readiness.troubles()] == ["feed"]
-
-
-def test_metrics_are_told_without_a_journal_too() -> None:
-    text = exposition(None, {"orakul_stream_connections": 3})
-    assert "orakul_journal_up 0" in text
-    assert "orakul_stream_connections 3" in text
-    assert "process_cpu_seconds_total" in text

@@ -7,6 +7,7 @@
 | `PostgresRoom` | `tasks.room.ControlRoom` |
 | `PostgresMoments` | `tasks.moments.Moments` |
 | `PostgresRetention` | `tasks.retention.Retention` |
+| `PostgresFigures` | `tasks.fleet_figures.FleetFigures` |
 | `PostgresOrders` | `tasks.StandingOrders`, `tasks.Fleet` |
 | `PostgresFeed` | `tasks.Feed` |
 | `PostgresAudit` | `tasks.audit.Audit` |
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from orakul.journals.postgres.connection import Connections
     from orakul.journals.postgres.embedded import EmbeddedPostgres
     from orakul.journals.postgres.feed import PostgresFeed
+    from orakul.journals.postgres.figures import PostgresFigures
     from orakul.journals.postgres.moments import PostgresMoments
     from orakul.journals.postgres.orders import PostgresOrders
     from orakul.journals.postgres.pipelines import PostgresPipelines
@@ -46,6 +48,7 @@ __all__ = [
     "PostgresAudit",
     "PostgresBulkJobs",
     "PostgresFeed",
+    "PostgresFigures",
     "PostgresJournal",
     "PostgresMoments",
     "PostgresOrders",
@@ -63,6 +66,7 @@ _MODULES = {
     "PostgresBulkJobs": "bulk",
     "PostgresFeed": "feed",
     "PostgresJournal": "append",
+    "PostgresFigures": "figures",
     "PostgresMoments": "moments",
     "PostgresOrders": "orders",
     "PostgresPipelines": "pipelines",

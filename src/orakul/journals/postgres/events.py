@@ -3,7 +3,7 @@
 # ruff: noqa: S608 (statements are put together from constants, here; what is asked for travels as parameters)
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -26,7 +26,9 @@ from orakul.tasks.storable import long_text, short_text
 __all__ = ["PostgresEventRoom"]
 
 _CHUNK = 50_000
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST = 10_000
+_MOST_OF_EVENT = 1_000
 _MOST_STEPS = 2_000
 _LOOKED_AT = 20_000
 _DEAD = "kind = 'delivery' AND status = 'failed' AND outcome = 'Dead'"
@@ -44,13 +46,14 @@ SELECT name, event_type, count(*), min(created_at) FROM (
 _OUTBOX = f"""
 SELECT (SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.outbox LIMIT {_MOST}) AS waiting),
        (SELECT created_at FROM {SCHEMA}.outbox ORDER BY seq LIMIT 1),
-       (SELECT count(*) FROM {SCHEMA}.outbox_dead),
+       (SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.outbox_dead LIMIT {_MOST}) AS aside),
        (SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.tasks WHERE {_DEAD} LIMIT {_MOST}) AS letters)
 """
 _EVENT = "seq, event_id, event_type, user_id, timestamp, data, extra -> 'relayed'"
 _DELIVERIES = f"""
-SELECT group_id, status, outcome, count(*) FROM {SCHEMA}.tasks
-WHERE kind = 'delivery' AND group_id = ANY(%s) GROUP BY 1, 2, 3
+SELECT g.group_id, t.status, t.outcome, count(*) FROM unnest(%s::text[]) AS g (group_id) CROSS JOIN LATERAL (
+    SELECT status, outcome FROM {SCHEMA}.tasks WHERE kind = 'delivery' AND group_id = g.group_id LIMIT {_MOST_OF_EVENT}
+) AS t GROUP BY 1, 2, 3
 """
 _STEPS = f"""
 SELECT e.timestamp, e.event_type, e.task_id, e.user_id, e.data, t.name
@@ -64,6 +67,7 @@ class PostgresEventRoom:
 
     def __init__(self, connections: Connections | str) -> None:
         self.connections = Connections(connections) if isinstance(connections, str) else connections
+        self._closed: tuple[datetime, dict[tuple[str, str], list[int]]] = (_BEGINNING, {})
 
     def fold(self) -> int:
         """Add up what the journal has taken in; return how many numbers of it that were."""
@@ -108,10 +112,19 @@ class PostgresEventRoom:
         waiting = {
             (event_type or "", name): (count, oldest) for name, event_type, count, oldest in self._rows(_WAITING)
         }
-        both = {(row[0], row[1]): list(row[2:]) for row in self._rows(f"{_COUNTED} GROUP BY 1, 2")}
+        both = self._counted()
         for key in waiting:
             both.setdefault(key, [0] * 6)
         return [_tally(key[0], key[1], counts, waiting.get(key)) for key, counts in sorted(both.items())]
+
+    def _counted(self) -> dict[tuple[str, str], list[int]]:
+        """Return all counts; the hours that are over are added up once, as they are many after a year."""
+        until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+        since, known = self._closed
+        if until > since:
+            closed = self._rows(f"{_COUNTED} WHERE hour >= %s AND hour < %s GROUP BY 1, 2", [since, until])
+            self._closed = (until, _added(known, closed))
+        return _added(self._closed[1], self._rows(f"{_COUNTED} WHERE hour >= %s GROUP BY 1, 2", [self._closed[0]]))
 
     # -- events
 
@@ -221,6 +234,16 @@ class PostgresEventRoom:
             return connection.execute(statement.encode(), values or None).fetchall()
 
         return self.connections.run("read", read)
+
+
+def _added(
+    known: dict[tuple[str, str], list[int]], rows: Sequence[tuple[Any, ...]]
+) -> dict[tuple[str, str], list[int]]:
+    both = dict(known)
+    for event_type, consumer, *counts in rows:
+        key = (event_type, consumer)
+        both[key] = [one + other for one, other in zip(both.get(key, [0] * 6), counts, strict=True)]
+    return both
 
 
 def _grouped(

@@ -24,6 +24,7 @@ __all__ = ["PostgresReactions"]
 
 _TURN = 6120374493115208817
 _MOST_RULES = 500
+_MOST_COUNTED = 20_000
 _INSERT = f"""
 INSERT INTO {SCHEMA}.reaction_deliveries (delivery_id, rule_id, rule, notifier, message, parent)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::json[], %s::text[])
@@ -37,8 +38,10 @@ FROM (
 RETURNING d.delivery_id, d.rule_id, d.rule, d.notifier, d.message, d.parent, d.attempt, d.tries
 """
 _FIGURES = f"""
-SELECT rule_id, status, count(*) FROM {SCHEMA}.reaction_deliveries WHERE created_at > now() - interval '1 day'
-GROUP BY 1, 2
+SELECT rule_id, status, count(*) FROM (
+    SELECT rule_id, status FROM {SCHEMA}.reaction_deliveries WHERE created_at > now() - interval '1 day'
+    ORDER BY created_at DESC LIMIT {_MOST_COUNTED}
+) AS latest GROUP BY 1, 2
 """
 _PAST = f"""
 SELECT e.seq, e.event_type, e.timestamp, e.task_id, e.user_id, e.data, t.kind, t.name, t.queue, t.worker
@@ -184,7 +187,7 @@ class PostgresReactions:
         )
 
     def figures(self) -> Mapping[str, Mapping[str, int]]:
-        """Return, by rule, how many deliveries of the last day are in each status."""
+        """Return, by rule, how many deliveries of the last day (the latest 20,000) are in each status."""
         found: dict[str, dict[str, int]] = {}
         for rule_id, status, count in self._rows(_FIGURES):
             found.setdefault(rule_id, {})[status] = count

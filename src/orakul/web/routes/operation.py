@@ -1,25 +1,21 @@
 """For those who run Orakul: is it alive, is it ready, what does it count."""
 
-import contextlib
-
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from orakul import __version__
-from orakul.errors import UnavailableError
+from orakul.telemetry.prometheus import CONTENT_TYPE, exposition, observe_process
 from orakul.web import views
 from orakul.web.auth import identify
 from orakul.web.document import JsonResponse, answers
-from orakul.web.event_metrics import event_exposition
 from orakul.web.given import TheParts, TheReadiness, TheTokens
-from orakul.web.metrics import exposition
-from orakul.web.parts import Parts
 from orakul.web.problems import MEDIA_TYPE, Problem, ProblemError
 
 __all__ = ["router"]
 
+observe_process()
 router = APIRouter(tags=["operation"], default_response_class=JsonResponse)
 
 
@@ -83,17 +79,4 @@ async def metrics(request: Request, parts: TheParts, tokens: TheTokens) -> Respo
         identity = await identify(request, tokens)
         if not identity.sees_all:
             raise ProblemError(403, "forbidden", "This is for administrators and viewers.")
-    text = await run_in_threadpool(_metrics, parts)
-    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _metrics(parts: Parts) -> str:
-    try:
-        summary = parts.reader.summary()
-    except UnavailableError:
-        summary = None  # said as orakul_journal_up 0
-    text = exposition(summary, parts.facts() if parts.facts else {})
-    if summary is not None and parts.events is not None:
-        with contextlib.suppress(UnavailableError):
-            text += event_exposition(parts.events)
-    return text
+    return Response(await run_in_threadpool(exposition), headers={"Content-Type": CONTENT_TYPE})
