@@ -8,6 +8,7 @@ from celery import states
 
 from orakul.events import Event, current_user
 from orakul.events.context import enter_user, leave_user
+from orakul.events.trace import current_trace
 from orakul.events.work import Work, look_for_work
 from orakul.runners.celery.failures import error_of
 from orakul.runners.celery.flows import OPERATION, begin_flow, end_flow
@@ -59,7 +60,7 @@ class ExecutionSide:
         delivery = facts.get("delivery_info") or {}
         run = Run(task_id, facts.get("shadow") or task.name, (attempt_of(facts), run_of(facts)), facts.get(USER), task)
         run.request = request
-        run.trace_id = trace_of(facts)
+        run.trace_id = trace_of(facts) or current_trace()
         data: dict[str, Any] = {
             "kind": "celery",
             "name": run.name,
@@ -181,6 +182,9 @@ class ExecutionSide:
 
     def _end(self, run: Run, event_type: str, data: dict[str, Any]) -> None:
         run.ended = True
+        if run.trace_id is None:
+            # It begins here, by whoever was told of the start after us.
+            run.trace_id = trace_of(run.request.__dict__ if run.request is not None else {}) or current_trace()
         if run.cancel_requested is not None and event_type == "task.failed":
             event_type = "task.cancelled"
             data = {"outcome": "cancelled", "author": run.cancel_requested or None}

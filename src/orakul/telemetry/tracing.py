@@ -1,0 +1,210 @@
+"""OpenTelemetry, set up by one line: a request, the tasks that it sends, what they ask of databases and services.
+
+    from orakul import telemetry
+
+    telemetry.set_up("shop", app=app)             # the web application (FastAPI, Starlette)
+    telemetry.set_up("shop", celery=celery)       # the Celery application, for its publishers and its workers
+
+It may be said in each module, and again; the line for Celery belongs where `orakul.runners.celery.install` is. An
+application that has set up OpenTelemetry itself keeps its provider, its exporters and its instrumentations: spans of
+ours join them. Where nobody has, a provider is made that sends OTLP over HTTP; all of OpenTelemetry's own environment
+variables (`OTEL_…`) hold.
+"""
+
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from orakul.errors import MissingExtraError, OrakulError
+
+try:
+    from opentelemetry import propagate, trace
+    from opentelemetry.propagators.composite import CompositePropagator
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+except ImportError as _error:
+    raise MissingExtraError("opentelemetry-sdk", "opentelemetry") from _error
+
+from orakul.telemetry.libraries import instrument, trace_application
+from orakul.telemetry.own_spans import bridge_instruments, bridge_operations
+from orakul.telemetry.span_queue import SpanQueue
+from orakul.telemetry.span_rules import CorrelationPropagator, CorrelationSpans, Rooted
+
+__all__ = ["Tracing", "set_up"]
+
+log = logging.getLogger(__name__)
+
+_PATH = "v1/traces"
+_GRPC = "grpc"
+
+
+class Tracing:
+    """What one process has set up: the provider, once it is needed, and who uses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._provider: trace.TracerProvider | None = None
+        self._queue: SpanQueue | None = None
+        self.service: str | None = None
+        self.endpoint: str | None = None
+        self.headers: dict[str, str] = {}
+        self.attributes: dict[str, str] = {}
+        self.shutdown_seconds = 3.0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether OpenTelemetry is not switched off by its own variable."""
+        return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+
+    @property
+    def joined(self) -> bool:
+        """Whether the spans go to a provider that the application has set up."""
+        return self._provider is not None and self._queue is None
+
+    def provider(self) -> trace.TracerProvider:
+        """Return the application's own provider, or ours, made now."""
+        if self._provider is None:
+            with self._lock:
+                if self._provider is None:
+                    self._provider = _theirs() or self._made()
+                    bridge_instruments(self._provider)
+                    bridge_operations(self._provider)
+        return self._provider
+
+    def tracer(self, name: str) -> trace.Tracer:
+        """Return a tracer of the provider."""
+        return self.provider().get_tracer(name)
+
+    def flush(self, seconds: float = 10.0) -> bool:
+        """Send what has ended so far; tell whether the back end took it in time. For tests and for short scripts."""
+        return self._queue is None or self._queue.force_flush(int(seconds * 1000))
+
+    def shutdown(self) -> None:
+        """Send what has ended, within `shutdown_seconds`, and no more after it. The process's end does it too."""
+        if self._queue is not None and isinstance(self._provider, TracerProvider):
+            self._provider.shutdown()
+
+    def _made(self) -> trace.TracerProvider:
+        if not self.enabled:
+            return trace.NoOpTracerProvider()
+        named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        facts = {"host.name": socket.gethostname(), **self.attributes}
+        if self.service and not named:
+            facts["service.name"] = self.service
+        provider = TracerProvider(resource=Resource.create(facts))
+        provider.sampler = Rooted(provider.sampler)
+        provider.add_span_processor(CorrelationSpans())
+        exporters = self._exporters()
+        if exporters:
+            self._queue = SpanQueue(exporters[0], shutdown_seconds=self.shutdown_seconds)
+            provider.add_span_processor(self._queue)
+            for more in exporters[1:]:
+                provider.add_span_processor(SpanQueue(more, shutdown_seconds=self.shutdown_seconds))
+        trace.set_tracer_provider(provider)
+        propagate.set_global_textmap(CompositePropagator([propagate.get_global_textmap(), CorrelationPropagator()]))
+        return provider
+
+    def _exporters(self) -> list[Any]:
+        """Return what makes each exporter that is wanted: ours, or those that `OTEL_TRACES_EXPORTER` names."""
+        named = os.environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
+        names = [each.strip() for each in named.split(",") if each.strip() not in {"", "none"}]
+        return [self._otlp if each in {"otlp", "otlp_proto_http"} else _exporter(each) for each in names]
+
+    def _otlp(self) -> SpanExporter:
+        protocol = (
+            os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+        )
+        if protocol.strip() == _GRPC and self.endpoint is None:
+            made: SpanExporter = _exporter("otlp_proto_grpc")()
+            return made
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 (loads much)
+
+        return OTLPSpanExporter(
+            endpoint=None if self.endpoint is None else _address(self.endpoint), headers=self.headers or None
+        )
+
+
+def _theirs() -> trace.TracerProvider | None:
+    """Return the provider that the application, or `opentelemetry-instrument`, has set up."""
+    found = trace.get_tracer_provider()
+    return None if isinstance(found, trace.ProxyTracerProvider | trace.NoOpTracerProvider) else found
+
+
+def _exporter(name: str) -> Any:
+    for entry in entry_points(group="opentelemetry_traces_exporter", name=name):
+        return entry.load()
+    raise OrakulError(
+        f"OTEL_TRACES_EXPORTER: no exporter of traces called {name!r} is installed; say otlp, or install it"
+    )
+
+
+def _address(endpoint: str) -> str:
+    """Return the address of traces at a collector: whoever gives the path gives all of it."""
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise OrakulError(f"endpoint {endpoint!r} is no address of a collector: give http://host:4318, or https://…")
+    return endpoint if parts.path.strip("/").endswith(_PATH) else f"{endpoint.rstrip('/')}/{_PATH}"
+
+
+def _runs_celery_worker() -> bool:
+    """Tell whether this process is the command `celery … worker`, which is about to fork or to begin its pool."""
+    program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path()
+    named = program.stem == "celery" or (program.stem == "__main__" and program.parent.name == "celery")
+    return named and "worker" in sys.argv[1:]
+
+
+TRACING = Tracing()
+"""The process's own."""
+
+
+def set_up(
+    service: str | None = None,
+    *,
+    app: Any = None,
+    celery: Any = None,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    attributes: Mapping[str, str] | None = None,
+    libraries: Sequence[str] | None = None,
+    shutdown_seconds: float = 3.0,
+) -> Tracing:
+    """Trace what the process does from now on; return what can be flushed and shut down.
+
+    `service` names it, unless `OTEL_SERVICE_NAME` does. `app` is a FastAPI or Starlette application, `celery` a Celery
+    application; call it before the one serves and the other runs. `endpoint` is the address of a collector
+    (`http://host:4318`), by default OpenTelemetry's variables, then `http://localhost:4318`; `headers` go with each
+    request to it. `attributes` describe the resource. `libraries` are those whose calls are spans: by default all that
+    are installed (`libraries.LIBRARIES`), and none where the application has set up OpenTelemetry itself.
+    """
+    if endpoint is not None:
+        _address(endpoint)
+        TRACING.endpoint = endpoint
+    if TRACING.service and service not in {None, TRACING.service}:
+        log.warning(
+            "telemetry's service is %r already, not %r: OTEL_SERVICE_NAME names a process", TRACING.service, service
+        )
+    TRACING.service = TRACING.service or service
+    TRACING.headers.update(headers or {})
+    TRACING.attributes.update(attributes or {})
+    TRACING.shutdown_seconds = shutdown_seconds
+    theirs = _theirs() is not None and TRACING._provider is None  # noqa: SLF001 (of this module)
+    if libraries is not None or not theirs:
+        instrument(libraries)
+    if celery is not None:
+        from orakul.telemetry.celery import connect  # noqa: PLC0415 (loads Celery where it is used)
+
+        connect(celery, TRACING)
+    if celery is None or not _runs_celery_worker():
+        # A worker's is made by its first task: after the fork, and after whatever the application does itself.
+        TRACING.provider()
+    if app is not None:
+        trace_application(app)
+    return TRACING
