@@ -10,17 +10,19 @@ from orakul.events import Event
 from orakul.journals.postgres import PostgresJournal, append
 from orakul.journals.postgres import statements as sql
 from orakul.journals.postgres.batch import Batch
-from orakul.journals.postgres.paging import SORTS, cursor_of, page_statement
+from orakul.journals.postgres.bounded import count_statement, groups_statement
+from orakul.journals.postgres.paging import SORTS, cursor_of, page_statement, sample_statement
 from orakul.journals.postgres.rows import LIST_COLUMNS, task_from
 from orakul.tasks.reader import TaskQuery
 from orakul.tasks.status import Status
 
 FILL = """
 INSERT INTO orakul.tasks (task_id, created_at, started_at, finished_at, updated_at, era, run, name_era, queue_era,
-    worker_era, attempt, rank, event_id, status, kind, name, user_id, queue)
+    worker_era, attempt, rank, event_id, status, kind, name, user_id, queue, error_key)
 SELECT md5(n::text), now() - n * interval '1 second', now(), now(), now(), 17592186044416, 0, 0, 0, 0, 1, 5, n::text,
     CASE WHEN n % 20 = 0 THEN 'failed' WHEN n % 500 = 1 THEN 'pending' ELSE 'completed' END,
-    CASE WHEN n % 10 = 0 THEN 'export' ELSE 'celery' END, 'name ' || n % 13, 'u' || n % 11, 'q' || n % 7
+    CASE WHEN n % 10 = 0 THEN 'export' ELSE 'celery' END, 'name ' || n % 13, 'u' || n % 11, 'q' || n % 7,
+    CASE WHEN n % 20 = 0 THEN n % 50 END
 FROM generate_series(1, 60000) AS n
 """
 
@@ -33,7 +35,7 @@ def filled(postgres: Any, migrated_template: str) -> Iterator[psycopg.Connection
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"')  # type: ignore[arg-type]
     with psycopg.connect(psycopg.conninfo.make_conninfo(postgres.url, dbname=name), autocommit=True) as connection:
         connection.execute(FILL)
-        connection.execute("ANALYZE orakul.tasks")
+        connection.execute("VACUUM (ANALYZE) orakul.tasks")
         yield connection
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
@@ -167,6 +169,25 @@ def test_what_is_asked_for_often_is_found_by_index(
     plan = explained(filled, text, values or None)
     assert "Seq Scan" not in kinds(plan)
     assert indexes(plan) <= expected
+
+
+def test_failures_of_a_name_are_grouped_and_all_of_a_name_counted_in_an_index_alone(
+    filled: psycopg.Connection,
+) -> None:
+    """But for the newest and the oldest of a group, whose rows are shown."""
+    plan = explained(filled, *groups_statement(TaskQuery(name="name 5"), 10_001))
+    assert "Seq Scan" not in kinds(plan)
+    assert indexes(plan) <= {"tasks_error", "tasks_error_name"}
+    assert "tasks_error_name" in {node.get("Index Name") for node in plan if node["Node Type"] == "Index Only Scan"}
+    plan = explained(filled, *count_statement(TaskQuery(name="name 5"), None, 10_001))
+    assert [node["Index Name"] for node in plan if "Index Name" in node] == ["tasks_name"]
+    assert "Index Only Scan" in kinds(plan)
+
+
+def test_a_text_s_frequency_is_read_off_the_latest_words(filled: psycopg.Connection) -> None:
+    plan = explained(filled, *sample_statement(TaskQuery(text="'a':*"), 10_000))
+    assert indexes(plan) == {"task_words_created"}
+    assert "Sort" not in kinds(plan)
 
 
 def test_the_figures_scan_no_table_of_tasks(filled: psycopg.Connection) -> None:

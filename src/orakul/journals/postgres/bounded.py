@@ -15,14 +15,14 @@ from orakul.tasks.status import Status
 __all__ = ["TREND_STEPS", "count_statement", "failures_statement", "groups_statement", "trends_statement"]
 
 _MOST_GROUPS = 2_000
-_MOST_NAMES = 20
+_MOST_NAMES, _MOST_NAMED = 20, 50
 _MOST_OF_TREND = 2_000
 TREND_STEPS = 24
 
 
-def count_statement(query: TaskQuery, status: Status, limit: int) -> Statement:
-    """Return the count of the tasks of a status that the query's other filters leave, up to a limit."""
-    where, values = conditions(msgspec.structs.replace(query, status=(status,)))
+def count_statement(query: TaskQuery, status: Status | None, limit: int) -> Statement:
+    """Return the count of the tasks of a status, or of any, that the query's other filters leave, up to a limit."""
+    where, values = conditions(msgspec.structs.replace(query, status=() if status is None else (status,)))
     return Statement(
         f"SELECT count(*) FROM (SELECT FROM {SCHEMA}.tasks WHERE {where} LIMIT {limit}) AS bounded", values
     )
@@ -47,7 +47,7 @@ def groups_statement(query: TaskQuery, limit: int) -> Statement:
     CROSS JOIN LATERAL (SELECT * {of_group} ORDER BY t.created_at LIMIT 1) AS oldest
     CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT {of_group} LIMIT {limit}) AS bounded) AS counted
     CROSS JOIN LATERAL (SELECT (array_agg(DISTINCT name))[1:{_MOST_NAMES}] AS names FROM (
-        SELECT name {of_group} ORDER BY t.created_at DESC LIMIT 200) AS latest) AS named
+        SELECT name {of_group} ORDER BY t.created_at DESC LIMIT {_MOST_NAMED}) AS latest) AS named
     """
     return Statement(text, values * 4)
 

@@ -31,6 +31,7 @@ __all__ = [
     "conditions",
     "cursor_of",
     "page_statement",
+    "sample_statement",
     "search_statement",
     "upper_bound",
 ]
@@ -217,6 +218,15 @@ def search_statement(query: TaskQuery, limit: int) -> Statement:
     where = " AND ".join(["words @@ %s::tsquery", *(condition for condition, _ in times)])
     text = f"SELECT task_id FROM {SCHEMA}.task_words WHERE {where} LIMIT {limit}"  # noqa: S608 (made here)
     return Statement(text, [query.text, *(value for _, value in times)])
+
+
+def sample_statement(query: TaskQuery, size: int) -> Statement:
+    """Return the statement of how many of the latest so many tasks have the text's words."""
+    times = _times(query)
+    where = f" WHERE {' AND '.join(condition for condition, _ in times)}" if times else ""
+    latest = f"SELECT words FROM {SCHEMA}.task_words{where} ORDER BY created_at DESC LIMIT {size}"  # noqa: S608 (made here)
+    text = f"SELECT count(*) FROM ({latest}) AS latest WHERE words @@ %s::tsquery"  # noqa: S608 (made here)
+    return Statement(text, [*(value for _, value in times), query.text])
 
 
 def _text(query: TaskQuery) -> tuple[str, list[Any]]:
