@@ -13,6 +13,7 @@ from orakul.runners.celery.execution import ExecutionSide
 from orakul.runners.celery.exports import register
 from orakul.runners.celery.fleet import Fleet
 from orakul.runners.celery.logs import TaskLogHandler, attach
+from orakul.runners.celery.metrics import WorkerMetrics
 from orakul.runners.celery.parts import Parts, quiet
 from orakul.runners.celery.publisher import PublisherSide
 from orakul.runners.celery.worker import WorkerSide
@@ -79,6 +80,7 @@ class Installation:
     @quiet
     def _worker_begins(self, **_: Any) -> None:
         self.parts.become_worker()
+        WorkerMetrics(self.app, self.parts).install()
         self._install_control()
 
     def _install_control(self) -> None:
@@ -92,12 +94,12 @@ class Installation:
         control.install_worker_side(self.app, self.parts)
 
     @quiet
-    def _logging_is_set_up(self, **_: Any) -> None:
+    def _logging_is_set_up(self, logger: logging.Logger | None = None, **_: Any) -> None:
         if self.parts.prepare():
             if self.logs is None:
                 level = getattr(logging, self.parts.settings.log_level.upper())
                 self.logs = TaskLogHandler(self.parts, self.execution.secrets_of, level)
-            attach(self.logs)
+            attach(self.logs, logger)
 
     @quiet
     def _child_begins(self, **_: Any) -> None:

@@ -68,8 +68,13 @@ class TaskLogHandler(logging.Handler):
 _plain = logging.Formatter()
 
 
-def attach(handler: TaskLogHandler) -> None:
-    """Put the handler on the root logger and, as that does not pass its records up, on Celery's for tasks."""
-    for logger in (logging.getLogger(), logging.getLogger("celery.task"), logging.getLogger("celery.redirected")):
+def attach(handler: TaskLogHandler, to: logging.Logger | None = None) -> None:
+    """Put the handler on `to`, else on the root logger and, as that gets none of theirs, on Celery's for tasks.
+
+    While Celery sets its loggers up one by one, each gets it when it is done: one that has a handler already would get
+    none of Celery's, and what tasks write to `get_task_logger` would be nowhere to be read.
+    """
+    names = (None, "celery.task", "celery.redirected")
+    for logger in (to,) if to is not None else map(logging.getLogger, names):
         if handler not in logger.handlers:
             logger.addHandler(handler)
