@@ -111,6 +111,7 @@ class ECSRecords:
             "process.thread.id": record.thread,
             "process.thread.name": record.threadName,
             **self._service,
+            **_celerys_task(record),
             **_around(around),
             **access,
         }
@@ -157,8 +158,16 @@ class ECSRecords:
             "url.query": _text(parts.query, _FIELD, secrets) or None,
             "client.ip": address or None,
             "client.port": int(port) if port.isdecimal() else None,
-            "event.category": "web",
         }
+
+
+def _celerys_task(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the task that a line of Celery's own is about, where none runs: received, revoked, timed out."""
+    given: Any = record.args
+    if not record.name.startswith("celery.") or not isinstance(given, Mapping) or not isinstance(given.get("id"), str):
+        return {}
+    name = given.get("name")
+    return {"orakul.task.id": given["id"], "orakul.task.kind": "celery", "orakul.task.name": name}
 
 
 def _around(around: Here) -> dict[str, Any]:

@@ -9,6 +9,7 @@ counted (`orakul_telemetry_dropped_total`) and told of once in a while on the ot
 
 import base64
 import email.utils
+import encodings.idna  # noqa: F401 (loaded by the first look-up of a name otherwise: see `_Bulk._open`)
 import gzip
 import itertools
 import logging
@@ -42,6 +43,17 @@ _THERE, _TOO_LARGE, _SERVER = 409, 413, 500
 _FILTER = "errors,items.create.status,items.create.error.type,items.create.error.reason"
 
 _Line = tuple[str, bytes]
+_NAME = "elasticsearch"
+
+
+class _NotOurs(logging.Filter):
+    """Lets httpx2 tell of other people's requests only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.threadName != f"orakul-{_NAME}"
+
+
+_not_ours = _NotOurs()
 
 
 class ElasticsearchHandler(logging.Handler):
@@ -73,7 +85,7 @@ class ElasticsearchHandler(logging.Handler):
         keys = {"api_key": api_key, "token": token}
         self._bulk = _Bulk(url, keys, _trust(ca_file), data_stream, timeout)
         self._pump = self._bulk.pump = Pump(
-            "elasticsearch", self._bulk.ship, most=most, most_bytes=most_bytes, batch_bytes=batch_bytes, every=every
+            _NAME, self._bulk.ship, most=most, most_bytes=most_bytes, batch_bytes=batch_bytes, every=every
         )
         self._default = ECSLogFormatter()
         self._ids = _Ids()
@@ -154,6 +166,7 @@ class _Bulk:
         except ImportError as error:
             raise MissingExtraError("httpx2", "elasticsearch") from error
         self._http = httpx2
+        logging.getLogger("httpx2").addFilter(_not_ours)
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise SettingsError("the address of Elasticsearch is https://host:9200, or http:// …")
@@ -168,10 +181,17 @@ class _Bulk:
         }
         self._trust = trust
         self._timeout = timeout
-        self._client: Any = None
+        self._client = self._open()
         self._wait = _SHORTEST
         self._said: dict[str, float] = {}
         self._was_away = False
+
+    def _open(self) -> Any:
+        """Return a client; the first is made with the handler, so that all it imports is imported in the main thread.
+
+        Whoever forks while another thread imports leaves the child with an import that never ends.
+        """
+        return self._http.Client(verify=self._trust, timeout=self._timeout)
 
     def forget(self) -> None:
         """Leave the connections to the parent: this is a forked child."""
@@ -228,7 +248,7 @@ class _Bulk:
             part for line_id, line in lines for part in (b'{"create":{"_id":"', line_id.encode(), b'"}}\n', line, b"\n")
         )
         if self._client is None:
-            self._client = self._http.Client(verify=self._trust, timeout=self._timeout)
+            self._client = self._open()
         try:
             answer = self._client.post(self._target, content=gzip.compress(body, 1), headers=self._headers)
         except self._http.HTTPError as error:

@@ -45,6 +45,9 @@ def set_up_logs(
     global _current  # noqa: PLW0603 (one log a process)
     made = ECSLogFormatter(service, environment=environment, version=version, mask=mask)
     setup = LogSetup(made if format == "ecs" else ReadableFormatter(), stream or sys.stderr, tuple(also))
+    for handler in setup.also:
+        if handler.formatter is None:
+            handler.setFormatter(made)
     if _current is not None:
         _current.undo()
     _current = setup

@@ -5,13 +5,15 @@ no longer goes in is counted and let go; the end of the process waits for at mos
 and a thread of its own: what the parent had queued is the parent's to send.
 """
 
-import contextlib
+import logging
 import os
+import sys
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Generic, TypeVar
 
 from orakul.instruments import counter, gauge
@@ -19,6 +21,8 @@ from orakul.instruments import counter, gauge
 __all__ = ["Pump"]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _SENT = counter("orakul_telemetry_sent_total", "What telemetry's back end took.", ("signal",))
 _DROPPED = counter(
@@ -203,11 +207,19 @@ class Pump(Generic[T]):
     def _run(self) -> None:
         while items := self._take():
             try:
-                self._ship(items)
-            except Exception:  # noqa: BLE001 (one batch must not end the thread; `ship` tells of what it knows)
+                with _unseen():
+                    self._ship(items)
+            except Exception:  # one batch must not end the thread
                 self.lost(self._flying, "error")
-            with contextlib.suppress(Exception), self._changed:
+                log.exception("what was to be sent as %s could not be: it is dropped", self.name)
+            with suppress(Exception), self._changed:
                 self._flying = 0
                 self._changed.notify_all()
             if self._until is not None and time.monotonic() > self._until:
                 return
+
+
+def _unseen() -> AbstractContextManager[None]:
+    """Let no instrumentation of OpenTelemetry make spans of the sending."""
+    utils = sys.modules.get("opentelemetry.instrumentation.utils")
+    return nullcontext() if utils is None else utils.suppress_instrumentation()
