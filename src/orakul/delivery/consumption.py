@@ -231,7 +231,8 @@ class Consumption:
             return
         job.started = time.time()
         try:
-            seen = await (self._call_plainly if self._plain else self._call_when_possible)(job, argument)
+            with self.deliveries.span(job):
+                seen = await (self._call_plainly if self._plain else self._call_when_possible)(job, argument)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not job.doomed or task is None:

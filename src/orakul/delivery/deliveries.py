@@ -7,7 +7,8 @@ waits longer, shows before. `record` is the Recorder's: a line in the spool, mic
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,9 @@ from orakul.delivery.broker import Received
 from orakul.delivery.consumers import Consumer
 from orakul.delivery.message import ATTEMPTS_BEFORE
 from orakul.events import Event, utc_now
+from orakul.events.trace import current_trace
 from orakul.events.work import Work, look_for_work
-from orakul.instruments import counter, histogram
+from orakul.instruments import counter, histogram, span
 
 __all__ = ["KIND", "Deliveries", "Job", "Records", "current_job", "task_id_of"]
 
@@ -67,6 +69,7 @@ class Job:
         "shown",
         "started",
         "task_id",
+        "trace",
         "worker",
     )
 
@@ -87,6 +90,7 @@ class Job:
         self.held = 0  # attempts made here since it was received
         self.worker: Any = None  # the asyncio task that runs it
         self.doomed = False  # cancelled while it ran
+        self.trace: str | None = None  # that its handler ran in
 
     def next_here(self) -> None:
         """Begin the next attempt without the broker's help."""
@@ -139,6 +143,14 @@ class Deliveries:
 
     def _outcomes(self) -> Mapping[tuple[str, ...], float]:
         return {(self._consumer, outcome): count for outcome, count in self.counts.items()}
+
+    @contextmanager
+    def span(self, job: Job) -> Iterator[None]:
+        """Handle the job inside: in a span below the one that its message was published in, where there are traces."""
+        headers = job.received.message.headers
+        with span("process " + self._consumer, carrier=headers, span_kind="consumer", task_id=job.task_id):
+            job.trace = current_trace()
+            yield
 
     # -- what becomes of a job
 
@@ -238,7 +250,7 @@ class Deliveries:
             user_id=event.user_id if event is not None else None,
             timestamp=moment,
             task_id=job.task_id,
-            trace_id=event.trace_id if event is not None else None,
+            trace_id=(event.trace_id if event is not None else None) or job.trace,
             source=SOURCE,
         )
 

@@ -1,10 +1,13 @@
 """Which trace the program is in now, where it uses OpenTelemetry; who has not imported it pays one look."""
 
+import string
 import sys
 
-__all__ = ["current_trace", "current_traceparent"]
+__all__ = ["current_trace", "current_traceparent", "read_trace"]
 
 _NONE = 0
+_HEX = frozenset(string.hexdigits.lower())
+_CHARS = 32
 
 
 def current_trace() -> str | None:
@@ -31,3 +34,12 @@ def current_traceparent() -> str | None:
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
     except Exception:  # noqa: BLE001 (as above)
         return None
+
+
+def read_trace(value: object) -> str | None:
+    """Return the trace id of a text that is one, or a W3C `traceparent`; None where it is neither."""
+    if not isinstance(value, str):
+        return None
+    text = value.strip().lower()
+    found = text.split("-")[1] if "-" in text else text
+    return found if len(found) == _CHARS and set(found) <= _HEX and set(found) != {"0"} else None

@@ -23,6 +23,7 @@ from orakul.exports.presence import Presence
 from orakul.exports.recording import ExportTasks
 from orakul.exports.run import ExportRun, RunResult
 from orakul.exports.stops import Stops
+from orakul.instruments import span
 from orakul.settings import ExportSettings
 from orakul.tasks.orders import StandingOrders
 from orakul.tasks.sealing import Sealer
@@ -75,7 +76,8 @@ class Exporter:
             self._busy += 1
         self._count(1)
         try:
-            return self._run(order, plan, cancelled)
+            with span("orakul.export", plan=order.title(order.plan_name()), run_id=order.run_id):
+                return self._run(order, plan, cancelled)
         finally:
             self._count(-1)
             with self._lock:

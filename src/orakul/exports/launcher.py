@@ -4,6 +4,7 @@ A carrier brings orders to a fleet (`orakul.export_carriers`, by name); Celery's
 """
 
 import contextlib
+import contextvars
 import logging
 import threading
 from collections.abc import Callable
@@ -109,7 +110,8 @@ class Launcher:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.settings.exports.at_once, thread_name_prefix="orakul-exports")
             self._waiting.add((order.task_id, order.attempt))
-            self._pool.submit(self._carry_out, exporter, order)
+            # In the context of who asks: the export belongs to the trace of the request.
+            self._pool.submit(contextvars.copy_context().run, self._carry_out, exporter, order)
 
     def stop(self, task_id: str, attempt: int) -> None:
         """Ask whoever carries it out to stop, here or in another process with this data folder."""

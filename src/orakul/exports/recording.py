@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from orakul.events import Event, utc_now
+from orakul.events.trace import current_trace
 from orakul.exports.events import (
     AllGroupsStart,
     ExportEvent,
@@ -72,6 +73,7 @@ class ExportTasks(ExportObserver):
         self._running: dict[tuple[str, str], tuple[int, int, float | None]] = {}
         self._begun: set[str] = set()
         self._said = 0.0
+        self._trace = current_trace()
 
     # -- the task that was asked for
 
@@ -275,6 +277,7 @@ class ExportTasks(ExportObserver):
             task_id=task,
             user_id=self._order.user_id,
             data=data,
+            trace_id=self._trace,
             source="exports",
             timestamp=utc_now() if moment is None else moment.envelope.timestamp,
         )

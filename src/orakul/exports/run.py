@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any
 
@@ -184,7 +185,7 @@ class ExportRun:
 
         self._announce(group, first, moments[first.id])
         with ThreadPoolExecutor(self._at_once, thread_name_prefix="orakul-export") as pool:
-            working = {script.id: pool.submit(work, script) for script in group.scripts}
+            working = {script.id: pool.submit(copy_context().run, work, script) for script in group.scripts}
             try:
                 for script in group.scripts:
                     begun[script.id].wait()

@@ -12,6 +12,7 @@ from orakul.exports.result import Failure, Outcome, Progress, ScriptResult, Vari
 from orakul.exports.staging import Staging
 from orakul.exports.tally import Tally
 from orakul.exports.variant import VariantWork, failure_of
+from orakul.instruments import span
 
 __all__ = [
     "Cancelled",
@@ -76,7 +77,7 @@ def export_script(
     try:
         chosen = script.chosen(columns) if columns is not None else None
         work = _ScriptWork(plan, group, script, chosen, Tally(len(script.variants), on_progress))
-        with work:
+        with work, span("orakul.export.script", group=group.id, script=script.id):
             result = work.run(cancelled or threading.Event(), slots)
     except Exception as error:  # noqa: BLE001  # the disk, mostly, before or after the variants
         result = ScriptResult(outcome=Outcome.FAILED, error=failure_of(error, None, plan))

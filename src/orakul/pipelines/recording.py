@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from orakul.events import Event, utc_now
+from orakul.events.trace import current_trace
 from orakul.pipelines.message import PipelineRun
 from orakul.pipelines.rules import Broken
 
@@ -30,15 +31,16 @@ def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str |
         "arguments": {"args": [], "kwargs": {"result_name": run.result_name}},
     }
     events = []
+    trace = run.trace_id or current_trace()
     if not run.ended:
-        events.append(_event("task.in_progress", start_id, began, task_id, data))
+        events.append(_event("task.in_progress", start_id, began, task_id, data, trace=trace))
     else:  # one event tells of the whole run: a second one for its start would cost the journal as much again
         data |= {"started_at": began.isoformat(), "outcome": run.status, "result": _result(run, broken)}
         if run.verdict != "success":
             data["error"] = {"type": FAILED if run.verdict == "failed" else WITH_ERRORS}
             data["error"]["message"] = run.error or f"The pipeline ended with the status {run.status!r}."
         kind = "task.completed" if run.verdict == "success" else "task.failed"
-        events.append(_event(kind, end_id, ended, task_id, data))
+        events.append(_event(kind, end_id, ended, task_id, data, trace=trace))
     events.extend(broken_event(run, each, task_id=task_id, moment=ended) for each in broken)
     return events
 
@@ -63,8 +65,18 @@ def broken_event(run: PipelineRun, broken: Broken, *, task_id: str, moment: date
     )
 
 
-def _event(kind: str, event_id: str, moment: datetime, task_id: str, data: dict[str, Any]) -> Event:
-    return Event(event_type=kind, event_id=event_id, timestamp=moment, task_id=task_id, data=data, source=SOURCE)
+def _event(
+    kind: str, event_id: str, moment: datetime, task_id: str, data: dict[str, Any], *, trace: str | None = None
+) -> Event:
+    return Event(
+        event_type=kind,
+        event_id=event_id,
+        timestamp=moment,
+        task_id=task_id,
+        data=data,
+        trace_id=trace,
+        source=SOURCE,
+    )
 
 
 def _times(run: PipelineRun) -> tuple[datetime, datetime]:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from orakul.errors import InvalidEventError, UnavailableError
 from orakul.events import Event
-from orakul.instruments import counter, gauge
+from orakul.instruments import counter, gauge, span
 from orakul.pipelines.channel import Channel
 from orakul.pipelines.message import STATE, PipelineRun, read_message
 from orakul.pipelines.recording import broken_event, events_of
@@ -160,10 +160,11 @@ class PipelineWatcher:
     def take(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Take messages in, except those that were taken before."""
         events: list[Event] = []
-        for channel, raw in messages:
-            events += self._taken(channel, raw)
-        if events:
-            self._record(*events)
+        with span("orakul.pipelines.take", messages=len(messages)):
+            for channel, raw in messages:
+                events += self._taken(channel, raw)
+            if events:
+                self._record(*events)
 
     def _taken(self, channel: str, raw: bytes) -> list[Event]:
         mark = blake2b(raw, digest_size=16).digest()

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from orakul.errors import JournalUnavailableError, OrakulError, SettingsError
 from orakul.events import Event, utc_now
+from orakul.events.trace import current_trace
 from orakul.instruments import counter, gauge, histogram, span
 from orakul.reactions.making import Notifiers
 from orakul.reactions.notifier import Message, Notifier, NotifierError, PassingError, PermanentError, Receipt
@@ -132,19 +133,21 @@ class Sender:
         self.record([*news, *(started(delivery) for delivery in found)])
         messages = [delivery.message for delivery in found]
         outcome: Receipt | NotifierError
+        trace = None
         if notifier is None:
             outcome = trouble or PermanentError("it cannot be used")
         else:
             with span("orakul.reactions.send", notifier=name, messages=len(messages)), _TOOK.time(name):
+                trace = current_trace()
                 outcome = attempt(notifier, messages, longest, hanging)
-        self._settle(found, outcome)
+        self._settle(found, outcome, trace)
         return True
 
-    def _settle(self, found: Sequence[Delivery], outcome: Receipt | NotifierError) -> None:
+    def _settle(self, found: Sequence[Delivery], outcome: Receipt | NotifierError, trace: str | None) -> None:
         if isinstance(outcome, Receipt):
             self._store.settle([each.delivery_id for each in found], "done", outcome.said)
             _TRIED.add(len(found), found[0].notifier, "delivered")
-            self.record([ended(each, outcome) for each in found])
+            self.record([ended(each, outcome, trace=trace) for each in found])
             return
         for each in found:
             again = isinstance(outcome, PassingError) and each.tries < MOST_TRIES
@@ -152,11 +155,11 @@ class Sender:
             if again:
                 due = utc_now() + timedelta(seconds=self._pause(each.tries, outcome))
                 self._store.settle([each.delivery_id], "pending", str(outcome), due_at=due)
-                self.record([ended(each, outcome, again=True), *_again(each, due)])
+                self.record([ended(each, outcome, again=True, trace=trace), *_again(each, due)])
             else:
                 log.warning("%r could not be told by %s: %s", each.rule, each.notifier, outcome)
                 self._store.settle([each.delivery_id], "failed", str(outcome))
-                self.record([ended(each, outcome)])
+                self.record([ended(each, outcome, trace=trace)])
 
     def _pause(self, tries: int, outcome: NotifierError) -> float:
         asked = outcome.retry_after if isinstance(outcome, PassingError) else None
