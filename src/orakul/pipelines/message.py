@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from orakul.errors import InvalidEventError
+from orakul.events.trace import read_trace
 
 __all__ = ["CHANNEL", "STATE", "PipelineRun", "Verdict", "read_message", "result_name_of"]
 
@@ -68,6 +69,11 @@ class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
         if self.rows_loaded is None or self.rows_exported is None:
             return None
         return self.rows_loaded - self.rows_exported
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the run is part of, where its message brings a `trace_id` or a `traceparent`."""
+        return read_trace(self.extra.get("trace_id")) or read_trace(self.extra.get("traceparent"))
 
     def ids(self) -> tuple[str, str, str]:
         """Return the ids of the run's task and of the events of its start and its end.
