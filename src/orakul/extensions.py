@@ -21,6 +21,7 @@ Whatever joins Orakul from outside, or is a product of ours, is named in an entr
 | `orakul.export_carriers` | a function `(settings, fleet) -> Carrier or None`: what brings exports to a fleet |
 | `orakul.result_logs` | a function `(plan) -> observer`, by the type of a plan's `result_log` |
 | `orakul.channels` | a function `(url) -> pipelines.Channel`, by the scheme of its address |
+| `orakul.exporters` | a function `(host, port)` that serves what the instruments tell and returns what stops it |
 | `orakul.observers` | an observer, or a function without arguments that makes one |
 """
 

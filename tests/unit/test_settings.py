@@ -51,9 +51,16 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
     samples |= {"operations.level": "debug", "operations.split_by_thread": "1", "operations.only_failures": "true"}
     samples |= {"operations.record": "true"}
     samples |= {"notifiers": '{"ops": {"kind": "telegram"}}', "rules": '[{"name": "r"}]'}
-    samples |= {"web.metrics": "off", "celery.keep_messages": "false", "data": "/x", "secret_key": "k" * 32}
+    samples |= {
+        "web.metrics": "off",
+        "celery.keep_messages": "false",
+        "celery.metrics_port": "9808",
+        "data": "/x",
+        "secret_key": "k" * 32,
+    }
     samples |= {"database_url": "postgresql://a/b", "feed_url": "postgres://a/b", "celery.broker": "amqps://a//"}
-    samples |= {"jwt.secret": "s" * 32}
+    samples |= {"jwt.secret": "s" * 32, "jwt.require_expiry": "false"}
+    samples |= {"celery.management_url": "https://u:p@mq:15671"}
     samples |= {"pipelines.redis": "rediss://a/0", "pipelines.rules": '[{"kind": "late"}]'}
     samples |= {"events.relay": "false", "events.notify": "true", "events.journal": "false"}
     samples |= {"events.outboxes": "postgresql://a/b", "events.message_bytes": "4096"}

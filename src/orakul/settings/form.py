@@ -87,6 +87,18 @@ class CelerySettings(Section, frozen=True, kw_only=True):
         bool,
         Meta(description="Keep the original message of each task, encrypted, so that a failed one can be run again."),
     ] = True
+    metrics_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Each worker serves `/metrics` for Prometheus at this port; 0: none. Workers of one "
+            "host need one each.",
+        ),
+    ] = 0
+    metrics_host: Annotated[
+        str, Meta(description="Address that it listens on; `0.0.0.0`: all, for a Prometheus on another host.")
+    ] = "127.0.0.1"
 
 
 class EventsSettings(Section, frozen=True, kw_only=True):
