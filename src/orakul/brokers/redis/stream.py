@@ -160,15 +160,17 @@ class RedisStream:
                 while not self._closed:
                     await self._step()
                     failures = 0
-            except errors.ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                await asyncio.sleep(0.1)
-                with contextlib.suppress(errors.RedisError, OSError):
-                    await self.declare("0")  # Redis has lost what it had: whatever it has now is new
-            except AWAY as error:
+            except (*AWAY, errors.ResponseError) as error:
+                if "NOGROUP" in str(error):
+                    await asyncio.sleep(_BACK_OFF[0])
+                    with contextlib.suppress(errors.RedisError, OSError):
+                        await self.declare("0")  # Redis has lost what it had: whatever it has now is new
+                    continue
+                # Away, or refusing for now, as one does that a failover has made a replica: nobody else would read on.
                 level = logging.WARNING if failures == 0 else logging.DEBUG
                 _log.log(level, "Receiving for %s stands still: %s", self.subscription.queue, error)
+                if isinstance(error, errors.ReadOnlyError):  # the name may lead to the new master by now
+                    await self.house.redis.connection_pool.disconnect(inuse_connections=False)
                 await asyncio.sleep(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
                 failures += 1
 
