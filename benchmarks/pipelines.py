@@ -4,8 +4,9 @@
 
 Steady: `rate` messages a second for `seconds`, each of another run of one of 500 results: how many are stored as tasks
 in the end, and the watcher's memory over the course. Storm: as many as Redis takes, so many that the slower reader has
-work for seconds; the watcher's time goes until the last run stands in PostgreSQL, the bare subscriber's (redis-py,
-`get_message`, `json.loads`) until it has heard the last. Both hear the same storm, one after the other, `runs` times.
+work for seconds. Both times go from the first message published: the watcher's until the last run stands in PostgreSQL,
+the bare subscriber's (redis-py, `get_message`, `json.loads`) until it has heard the last. Both hear the same storm, one
+after the other, `runs` times. `processor` is what each part took of a processor, in microseconds a message.
 
 The watcher is `orakul watch tdtp` as a process of its own, its words going into a file. PostgreSQL is the embedded one,
 Redis is `redis-server` of this machine; both, the publisher and the watcher share its cores.
@@ -26,7 +27,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
 import psutil
 import redis
@@ -57,35 +59,52 @@ def message(number: int) -> tuple[str, str]:
 
 
 def publish(url: str, first: int, count: int, rate: float) -> None:
-    """Publish so many, at this rate; 0: as fast as Redis takes them."""
-    with redis.Redis.from_url(url) as connection:
-        began = time.perf_counter()
-        for start in range(0, count, PIPELINED):
-            pipe = connection.pipeline(transaction=False)
-            for number in range(first + start, first + min(start + PIPELINED, count)):
-                pipe.publish(*message(number))
-            pipe.execute()
+    """Publish so many, at this rate; 0: as fast as Redis takes them. Prints when the first was sent.
+
+    They are made beforehand, and sent as bytes: what is asked is what readers manage, not what a publisher does.
+    """
+    ready = [
+        b"".join(command(*message(number)) for number in range(start, min(start + PIPELINED, first + count)))
+        for start in range(first, first + count, PIPELINED)
+    ]
+    server = urlsplit(url)
+    with socket.create_connection((server.hostname, server.port)) as connection:
+        began = time.monotonic()
+        for number, portion in enumerate(ready):
+            connection.sendall(portion)
+            wanted = min(PIPELINED, count - number * PIPELINED)
+            while wanted > 0:
+                wanted -= connection.recv(1 << 16).count(b"\n")
             if rate:
-                time.sleep(max(0.0, began + (start + PIPELINED) / rate - time.perf_counter()))
+                time.sleep(max(0.0, began + (number + 1) * PIPELINED / rate - time.monotonic()))
+        print(began, time.monotonic(), flush=True)
+
+
+def command(channel: str, text: str) -> bytes:
+    """Return the bytes that publish a message."""
+    parts = (b"PUBLISH", channel.encode(), text.encode())
+    return b"*3\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 def listen(url: str, count: int) -> None:
-    """Hear so many as redis-py's documentation says, and print the seconds from the first to the last."""
+    """Hear so many as redis-py's documentation says, and print when the last was heard."""
     with redis.Redis.from_url(url) as connection, connection.pubsub() as heard:
         heard.psubscribe("tdtp:pipeline:*")
-        met, began = 0, 0.0
+        met = 0
         while met < count:
             told = heard.get_message(ignore_subscribe_messages=True, timeout=5)
             if told is not None:
-                began = began or time.perf_counter()
                 json.loads(told["data"])
                 met += 1
-        print(time.perf_counter() - began, flush=True)
+        print(time.monotonic(), flush=True)
 
 
 @contextmanager
-def a_redis(folder: Path) -> Iterator[str]:
-    """Start a Redis that does not cut off a reader which a storm finds slow: what is asked is how slow."""
+def a_redis(folder: Path) -> Iterator[tuple[str, int]]:
+    """Start a Redis that does not cut off a reader which a storm finds slow: what is asked is how slow.
+
+    Yields its URL and its process.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -101,7 +120,7 @@ def a_redis(folder: Path) -> Iterator[str]:
                     connection.ping()
                     break
                 time.sleep(0.05)
-        yield url
+        yield url, server.pid
     finally:
         server.terminate()
         server.wait()
@@ -135,18 +154,43 @@ def subscribed(url: str) -> None:
             time.sleep(0.02)
 
 
-def stored(connections: Connections, wanted: int) -> int:
-    """Wait until so many runs are tasks that have ended, or none came for long; return how many there are."""
-    question = "SELECT count(*) FROM orakul.tasks WHERE kind = 'pipeline' AND status = 'completed'"
+def stored(connections: Connections, wanted: int) -> tuple[int, float]:
+    """Wait until so many runs are tasks that have ended, or none came for long; return how many, and since when."""
+    # Counting the tasks each time would take from what is measured.
+    given = "SELECT coalesce(max(last_seq), 0) FROM orakul.batches"
     found, grew = -1, time.monotonic()
-    while True:
-        row = connections.run("read", lambda connection: connection.execute(question).fetchone())
-        now = int(row[0]) if row else 0
-        if now >= wanted or time.monotonic() - grew > PATIENCE / 6:
-            return now
-        if now != found:
+    while found < wanted and time.monotonic() - grew < PATIENCE / 6:
+        time.sleep(0.02)
+        if (now := number(connections, given)) != found:
             found, grew = now, time.monotonic()
-        time.sleep(0.2)
+    ended = "SELECT count(*) FROM orakul.tasks WHERE kind = 'pipeline' AND finished_at > started_at"
+    return number(connections, ended), grew
+
+
+def number(connections: Connections, question: LiteralString) -> int:
+    """Return a number that the database knows."""
+    row = connections.run("read", lambda connection: connection.execute(question).fetchone())
+    return int(row[0]) if row else 0
+
+
+def processor(watcher: psutil.Process, redis_pid: int, database_pid: int) -> dict[str, float]:
+    """Return the seconds of a processor that each part has taken so far."""
+    carriers = watcher.children(recursive=True)
+    server = psutil.Process(database_pid)
+    parts = {
+        "watcher": [watcher],
+        "shipper": carriers,
+        "redis": [psutil.Process(redis_pid)],
+        "postgresql": [server, *server.children(recursive=True)],
+    }
+    found = {}
+    for name, processes in parts.items():
+        found[name] = 0.0
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                taken = process.cpu_times()
+                found[name] += taken.user + taken.system
+    return found
 
 
 def memory(process: psutil.Process) -> float:
@@ -158,21 +202,20 @@ def memory(process: psutil.Process) -> float:
 def steady(url: str, watcher: psutil.Process, connections: Connections, rate: int, seconds: int) -> dict[str, Any]:
     """Publish at a rate, and see that nothing is missed and memory stands still."""
     count = rate * seconds
-    began = time.perf_counter()
     publisher = ours("publish", url, 0, count, rate)
     measured: list[float] = []
     while publisher.poll() is None:
         measured.append(memory(watcher))
         time.sleep(1)
-    took = time.perf_counter() - began
-    kept = stored(connections, count)
+    began, ended = map(float, publisher.communicate()[0].split())
+    kept, last = stored(connections, count)
     measured.append(memory(watcher))
     quarter = max(1, len(measured) // 4)
     return {
         "published": count,
-        "per_second": round(count / took),
+        "per_second": round(count / (ended - began)),
         "stored": kept,
-        "behind_seconds": round(time.perf_counter() - began - took, 1),
+        "behind_seconds": round(max(0.0, last - ended), 2),
         "memory_mib_first_quarter": round(statistics.median(measured[:quarter]), 1),
         "memory_mib_last_quarter": round(statistics.median(measured[-quarter:]), 1),
         "memory_mib_most": round(max(measured), 1),
@@ -180,23 +223,21 @@ def steady(url: str, watcher: psutil.Process, connections: Connections, rate: in
 
 
 def bare(url: str, count: int) -> float:
-    """Return the messages a second of a bare subscriber."""
+    """Return the messages a second of a bare subscriber, from the first published to the last heard."""
     listener = ours("listen", url, count)
     subscribed(url)
-    ours("publish", url, 0, count, 0).wait()
-    return count / float(listener.communicate()[0])
+    began = float(ours("publish", url, 0, count, 0).communicate()[0].split()[0])
+    return count / (float(listener.communicate()[0]) - began)
 
 
 def storm(url: str, connections: Connections, first: int, count: int) -> float:
     """Return the messages a second of the watcher, from the first published to the last stored."""
-    began = time.perf_counter()
     publisher = ours("publish", url, first, count, 0)
-    kept = stored(connections, first + count)
-    took = time.perf_counter() - began
-    publisher.wait()
+    began = float(publisher.communicate()[0].split()[0])
+    kept, last = stored(connections, first + count)
     if kept != first + count:
         raise SystemExit(f"missed: {first + count - kept} of {count}")
-    return count / took
+    return count / (last - began)
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
@@ -204,26 +245,31 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as parts:
         folder = Path(name)
         folder.chmod(0o755)
-        database = parts.enter_context(EmbeddedPostgres.temporary()).url
-        migrations.upgrade(database)
-        connections = parts.enter_context(Connections(database))
-        url = parts.enter_context(a_redis(folder))
+        server = parts.enter_context(EmbeddedPostgres.temporary())
+        migrations.upgrade(server.url)
+        connections = parts.enter_context(Connections(server.url))
+        url, redis_pid = parts.enter_context(a_redis(folder))
         listeners = [bare(url, given.storm) for _ in range(given.runs)]
-        watcher = parts.enter_context(a_watcher(folder, url, database))
+        watcher = parts.enter_context(a_watcher(folder, url, server.url))
         found: dict[str, Any] = {}
         first = 0
         if given.seconds:
             found["steady"] = steady(url, watcher, connections, given.rate, given.seconds)
             first = given.rate * given.seconds
+        pid = number(connections, "SELECT (regexp_match(pg_read_file('postmaster.pid'), '^[0-9]+'))[1]::int")
+        before = processor(watcher, redis_pid, pid)
         watchers = []
         for _ in range(given.runs):
             watchers.append(storm(url, connections, first, given.storm))
             first += given.storm
+        after = processor(watcher, redis_pid, pid)
+        heard = given.storm * given.runs
         found["storm"] = {
             "messages": given.storm,
             "bare_per_second": [round(each) for each in listeners],
             "stored_per_second": [round(each) for each in watchers],
             "ratio": round(statistics.median(watchers) / statistics.median(listeners), 2),
+            "processor": {name: round((after[name] - before[name]) / heard * 1e6, 1) for name in after},
         }
         return found
 

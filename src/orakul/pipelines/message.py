@@ -79,17 +79,22 @@ class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
         """Return the ids of the run's task and of the events of its start and its end.
 
         They are made of what the message says, so the same run told twice, by publish and by its state key, is one.
+        They begin with its time, as those of UUIDv7 do: what comes in together lies together in the journal's indexes.
         """
         told: list[Any] = [self.result_name, self.pipeline_name, self.started_at]
+        moment = self.started_at
         if self.ended:
             told += [self.finished_at, self.duration_ms, self.rows_loaded, self.rows_exported, self.status, self.error]
-        digest = blake2b(msgspec.json.encode(told), digest_size=48).hexdigest()
-        return _uuid(digest[:32]), _uuid(digest[32:64]), _uuid(digest[64:])
+            moment = self.finished_at or moment
+        digest = blake2b(msgspec.json.encode(told), digest_size=30).hexdigest()
+        millis = 0 if moment is None else max(0, int(moment.timestamp() * 1000))
+        start = f"{millis >> 16:08x}-{millis & 0xFFFF:04x}"
+        return _uuid(start, digest[:20]), _uuid(start, digest[20:40]), _uuid(start, digest[40:])
 
 
-def _uuid(h: str) -> str:
-    """Return 32 hexadecimal digits as a UUID made of a name; `uuid.UUID` takes ten times as long."""
-    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-8{h[17:20]}-{h[20:]}"
+def _uuid(start: str, h: str) -> str:
+    """Return 20 hexadecimal digits after the 12 of the time as a UUID of our own make (version 8)."""
+    return f"{start}-8{h[1:4]}-8{h[5:8]}-{h[8:]}"
 
 
 def result_name_of(channel: str) -> str:

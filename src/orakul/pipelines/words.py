@@ -45,7 +45,11 @@ def lines_of(run: PipelineRun, broken: Sequence[_Told] = ()) -> list[tuple[str, 
     lines += [("warn", f"  [DQ]    : WARN — {each.message}") for each in broken]
     if run.oddities:
         lines.append(("warn", f"  Note    : {'; '.join(run.oddities)}"))
-    return [(kind, "".join(sign if sign.isprintable() else "�" for sign in line)) for kind, line in lines]
+    return [(kind, line if line.isprintable() else _printable(line)) for kind, line in lines]
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() else "�" for sign in line)
 
 
 def _count(rows: int | None) -> str:

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from orakul.errors import InvalidEventError, JournalUnavailableError
 from orakul.events import Event
 from orakul.instruments import COUNTS, counter, histogram, span
+from orakul.tasks.ahead import ReadingAhead, worth_shipping
 from orakul.tasks.journal import Journal
 from orakul.tasks.spool import Batch, Inbox, make_folder, quarantine, try_lock
 from orakul.tasks.waking import Beacon, open_wake
@@ -51,14 +53,6 @@ class ShipperCounts(msgspec.Struct):
     """Messages not sent because their task had already completed."""
 
 
-def worth_shipping(events: list[Event]) -> list[Event]:
-    """Leave out the kept messages of tasks that completed in the same batch: nobody can want to retry those."""
-    completed = {event.task_id for event in events if event.event_type == "task.completed"}
-    if not completed:
-        return events
-    return [event for event in events if event.event_type != "task.message" or event.task_id not in completed]
-
-
 class Shipper:
     """Ships a folder's files while it holds the lock, in a thread of its own or in the caller's (`drain`)."""
 
@@ -76,6 +70,7 @@ class Shipper:
         self._pace = pace  # seconds from one batch to the next at least, so that a storm goes in fewer, larger ones
         self._next = 0.0
         self._last = 0  # events of the last batch
+        self._following: Batch | None = None  # read while the one before it was stored
         self._done = done
         self.counts = ShipperCounts()
         self.holds = False
@@ -146,7 +141,7 @@ class Shipper:
                 inbox.close()
         # The journal's connection is the parent's: dropped without being closed, as closing would speak on it.
         self._lock = self._wake = -1
-        self._thread, self._journal = None, None
+        self._thread, self._journal, self._following = None, None, None
         self._starting = threading.Lock()
         self._stop = threading.Event()
         self.holds = self._awake = False
@@ -200,6 +195,7 @@ class Shipper:
 
     def _release(self) -> None:
         beacon, self._beacon, self._awake = self._beacon, None, False
+        self._following = None
         if beacon is not None:
             beacon.close()
         inbox, self._inbox = self._inbox, None
@@ -240,7 +236,8 @@ class Shipper:
             self._next = time.monotonic() + self._pace * (_STORM_PACE if _STORM <= self._last < _BACKLOG else 1)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 1 << 16)  # before the look, so that a wake-up after it is not lost
-        batch = inbox.batch()
+        following, self._following = self._following, None
+        batch = following or inbox.batch()
         if inbox.quarantined:
             self.counts.quarantined += inbox.quarantined
             _QUARANTINED.add(inbox.quarantined)
@@ -257,7 +254,13 @@ class Shipper:
             return
         self._be_awake(awake=True)
         self._last = len(batch.events)
-        if self._ship(batch):
+        ahead = ReadingAhead(inbox, self._journal) if len(batch.events) >= _BACKLOG else None
+        try:
+            landed = self._ship(batch)
+        finally:
+            following = ahead.end() if ahead is not None else None
+        if landed:
+            self._following = following
             inbox.landed(batch)
             if self.counts.batches % 64 == 0:
                 inbox.sweep()
@@ -277,7 +280,7 @@ class Shipper:
         """Bring a batch into the journal; False where it is away, and the batch is to be read again."""
         events = worth_shipping(batch.events)
         try:
-            self._append(events)
+            self._append(events, batch.ready)
         except JournalUnavailableError as error:
             self._away(str(error))
             return False
@@ -288,12 +291,15 @@ class Shipper:
         self._back()
         return True
 
-    def _append(self, events: list[Event]) -> None:
+    def _append(self, events: list[Event], ready: Any = None) -> None:
         if events:
             if self._journal is None:
                 self._journal = self._open_journal()
             with span("orakul.ship", events=len(events)), _TOOK.time():
-                self._journal.append(events)
+                if ready is None:
+                    self._journal.append(events)
+                else:
+                    self._journal.store(ready)  # type: ignore[attr-defined]  # of the same journal that prepared it
             _BATCHES.observe(len(events))
             _SHIPPED.add(len(events))
         self.counts.shipped += len(events)

@@ -6,6 +6,7 @@ once, and in a storm the work comes first and the events go in larger batches. I
 left, being alive after it.
 """
 
+import gc
 import logging
 import os
 import select
@@ -31,6 +32,12 @@ _NICENESS = 10
 _LOOK = 1.0
 _PACE = 0.02
 """Seconds between batches at least: a lone event goes at once, a storm in fifty transactions a second at most."""
+
+_BATCH = 2500
+"""Events of a batch at most: a storm's are new tasks, and cost the less each the more go together."""
+
+_GARBAGE = 100_000
+"""New objects from which on to look for circles of garbage."""
 
 _LINGER = 20.0
 """How long it stays after its worker was killed: pool children may outlive it by the task that they run."""
@@ -99,13 +106,15 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with suppress(OSError):
         os.nice(_NICENESS)
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)  # a batch is thousands of objects without a circle: looking for some took a fifth of it
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
 
     def open_journal() -> Journal:
         journal: Journal = load("orakul.journals", "postgres")(orders.database_url)
         return journal
 
-    shipper = Shipper(Path(orders.spool), open_journal, pace=_PACE)
+    shipper = Shipper(Path(orders.spool), open_journal, batch_events=_BATCH, pace=_PACE)
     shipper.start()
     while os.getppid() == parent:
         if select.select([sys.stdin.buffer], [], [], _LOOK)[0] and not sys.stdin.buffer.read(1):

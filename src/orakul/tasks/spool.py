@@ -26,32 +26,21 @@ import time
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from orakul.events import Event, utc_now
 
-__all__ = [
-    "NOT_AN_EVENT",
-    "Backlog",
-    "Batch",
-    "Inbox",
-    "SpoolWriter",
-    "make_folder",
-    "measure",
-    "quarantine",
-    "read_line",
-    "spool_bytes",
-    "try_lock",
-]
+__all__ = ["NOT_AN_EVENT", "Backlog", "Batch", "Inbox", "SpoolWriter"]
+__all__ += ["make_folder", "measure", "quarantine", "read_line", "spool_bytes", "try_lock"]
 
 _log = logging.getLogger("orakul.recorder")
 
 _SUFFIX, _MARK, _NEW = ".jsonl", ".shipped", ".new"
 _QUARANTINE = "quarantine.jsonl"
 _QUARANTINE_BYTES = 64 << 20
-_CHUNK = 1 << 20
+_CHUNK = 2 << 20
 
 _BEGINNING = b'{"event_type":'
 NOT_AN_EVENT = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -205,6 +194,8 @@ class Batch(msgspec.Struct):
     events: list[Event]
     lines: list[bytes]
     marks: "list[tuple[_Source, int]]"
+    ready: Any = None
+    """What the journal has made of the events beforehand, where it can."""
 
 
 class Inbox:
@@ -218,9 +209,15 @@ class Inbox:
         self._sources: dict[str, _Source] = {}
         self._turn = 0
 
-    def batch(self) -> Batch | None:
-        """Return the next events, of as many files as it takes, each file's in their order; None where all is read."""
+    def batch(self, *, ahead: bool = False) -> Batch | None:
+        """Return the next events, of as many files as it takes, each file's in their order; None where all is read.
+
+        Next after what has landed; with `ahead`, after what was read last, which is still on its way.
+        """
         self._look()
+        if not ahead:
+            for source in self._sources.values():
+                source.position = source.offset
         batch = Batch([], [], [])
         sources = list(self._sources.values())
         self._turn += 1  # no file may keep the others waiting
@@ -297,7 +294,8 @@ class Inbox:
                 if event is not None:
                     batch.events.append(event)
                     batch.lines.append(line)
-        batch.marks.append((source, offset + taken))
+        source.position = offset + taken
+        batch.marks.append((source, source.position))
         return taken
 
     def _event(self, line: bytes) -> Event | None:
@@ -321,6 +319,9 @@ class _Source:
         self.path = path
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.offset = min(_read_mark(path), self.size())
+        """How much of it the journal has."""
+        self.position = self.offset
+        """How much of it is read."""
         self.complete = False
 
     def size(self) -> int:
@@ -332,18 +333,18 @@ class _Source:
         return self.complete
 
     def read(self, limit: int) -> tuple[bytes, int]:
-        """Return whole lines from the offset on, and the offset; a line is returned whole however long it is."""
+        """Return whole lines from the position on, and the position; a line is returned whole however long it is."""
         while True:
-            text = os.pread(self.descriptor, limit, self.offset)
+            text = os.pread(self.descriptor, limit, self.position)
             end = text.rfind(b"\n") + 1
             if end:
-                return text[:end], self.offset
+                return text[:end], self.position
             if len(text) == limit:
                 limit *= 4
-            elif text and self.is_complete() and self.offset + len(text) == self.size():
-                return self._last_line(text), self.offset
+            elif text and self.is_complete() and self.position + len(text) == self.size():
+                return self._last_line(text), self.position
             else:
-                return b"", self.offset  # nothing, or a line that is being written
+                return b"", self.position  # nothing, or a line that is being written
 
     def _last_line(self, text: bytes) -> bytes:
         """Return the last line of a dead writer if it is an event; torn by the death, it was never taken."""
@@ -351,7 +352,9 @@ class _Source:
             read_line(text)
         except NOT_AN_EVENT:
             _log.info("Passed over %d bytes that a dying process had begun to write", len(text))
-            self.offset += len(text)
+            if self.position == self.offset:  # else what is before it is still on its way: passed over after that
+                self.offset += len(text)
+                self.position = self.offset
             return b""
         return text + b"\n"
 
