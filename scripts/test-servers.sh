@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Bring the servers that the tests need and this machine lacks: Redis, RabbitMQ, Chromium and a virtual
-# screen (PostgreSQL comes as a wheel).
+# Bring the servers that the tests need and this machine lacks: Redis, RabbitMQ, Chromium, Prometheus
+# and a virtual screen (PostgreSQL comes as a wheel).
 # With apt and as root they are installed, without being started; else what is missing is said.
 set -euo pipefail
 
@@ -12,6 +12,7 @@ missing=()
 [ -n "${ORAKUL_TEST_CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
     command -v google-chrome >/dev/null || missing+=(chromium)
 .venv/bin/python -c 'import tkinter' 2>/dev/null || missing+=(python3-tk)
+{ command -v promtool && command -v prometheus; } >/dev/null || missing+=(prometheus)
 command -v xvfb-run >/dev/null || missing+=(xvfb)
 command -v xauth >/dev/null || missing+=(xauth)
 # What Qt loads even without a screen.
