@@ -287,6 +287,11 @@ class RabbitServer(Server):
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     @property
+    def management_url(self) -> str:
+        """The address of its management API."""
+        return f"http://127.0.0.1:{self._management_port}"
+
+    @property
     def node(self) -> str:
         return f"orakul{self.port}@localhost"
 
@@ -295,12 +300,15 @@ class RabbitServer(Server):
         self._mapper: Process | None = None
         self._mapper_port = free_port()
         self._distribution_port = free_port()
+        self._management_port = free_port()
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
             "vm_memory_high_watermark.relative = 0.4\ndisk_free_limit.absolute = 50MB\n"
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self._management_port}\n"
+            "collect_statistics_interval = 1000\n"
         )
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
 
     def environment(self) -> dict[str, str]:
         base = str(self.folder)

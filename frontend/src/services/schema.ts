@@ -1983,10 +1983,15 @@ export interface components {
          *
          *         `rate_in` and `rate_out` are tasks a minute that came and that were begun in the last five minutes. `broker_depth`
          *         is how many messages wait by its own account; null where it was not asked or does not say, `broker_note` says why.
+         *         RabbitMQ's management API also says how many are in hand, how many consumers there are, and messages a minute.
          */
         QueueItem: {
+            broker_consumers: number | null;
             broker_depth: number | null;
             broker_note: string | null;
+            broker_rate_in: number | null;
+            broker_rate_out: number | null;
+            broker_unacknowledged: number | null;
             in_progress: number;
             oldest_waiting_at: string | null;
             paused: boolean;

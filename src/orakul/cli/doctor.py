@@ -23,6 +23,7 @@ class Verdict(Enum):
 
     GOOD = "ok"
     UNUSED = "--"
+    WARNING = "! "
     BAD = "!!"
 
 
@@ -269,6 +270,9 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
     Tokens(b"x" * 32, WebSettings.of(settings, b"x" * 32).token)
     if not ways:
         yield Finding(Verdict.UNUSED, "tokens", "Orakul's own users only (orakul user add NAME --role admin)")
+    elif not jwt.require_expiry:
+        said = f"of your house, by jwt.{ways[0]}, also such as never expire (jwt.require_expiry is off)"
+        yield Finding(Verdict.WARNING, "tokens", said, "give your tokens an `exp`, then leave out jwt.require_expiry")
     else:
         yield Finding(Verdict.GOOD, "tokens", f"of your house, by jwt.{ways[0]}; and Orakul's own users")
 

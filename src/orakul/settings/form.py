@@ -17,6 +17,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "StreamSettings",
+    "TelemetrySettings",
     "WebSettings",
 ]
 
@@ -70,6 +71,10 @@ class JwtSettings(Section, frozen=True, kw_only=True):
     issuer: Annotated[str | None, Meta(description="The `iss` that a token must carry; unset: any.")] = None
     audience: Annotated[str | None, Meta(description="The `aud` that a token must carry; unset: any.")] = None
     leeway_seconds: Annotated[int, Meta(ge=0, le=600, description="How far clocks may differ, in seconds.")] = 30
+    require_expiry: Annotated[
+        bool,
+        Meta(description="Refuse tokens without `exp`: one that never expires stays good after it was stolen."),
+    ] = True
 
 
 class CelerySettings(Section, frozen=True, kw_only=True):
@@ -80,6 +85,15 @@ class CelerySettings(Section, frozen=True, kw_only=True):
         Meta(
             description="Broker that commands (retry, cancel, pause) go to, `redis://…` or `amqp://…`; unset: the web "
             "application sends none to Celery.",
+            **_SECRET,
+        ),
+    ] = None
+    management_url: Annotated[
+        Annotated[str, Meta(pattern="^(off$|https?://)", title="an address, http://…:15672, or off")] | None,
+        Meta(
+            description="Management API of RabbitMQ, which knows more of queues than AMQP tells: "
+            "`https://user:password@host:15671`. Without a user: the broker's. Unset: tried at the broker's host, port "
+            "15672 (`amqps`: 15671); `off`: not asked.",
             **_SECRET,
         ),
     ] = None
@@ -183,6 +197,25 @@ class StreamSettings(Section, frozen=True, kw_only=True):
     heartbeat_seconds: Annotated[
         float, Meta(gt=0, le=55, description="A sign of life goes to each stream this often, in seconds.")
     ] = 15.0
+
+
+class TelemetrySettings(Section, frozen=True, kw_only=True):
+    """Orakul's own traces, to an OpenTelemetry collector; its variables (`OTEL_…`) hold as well."""
+
+    traces: Annotated[
+        bool,
+        Meta(description="Send spans of what `orakul serve`, `run`, `consume` and `export` do: OTLP over HTTP."),
+    ] = False
+    endpoint: Annotated[
+        _WebAddress | None,
+        Meta(
+            description="Address of the collector, `http://localhost:4318`; unset: `OTEL_EXPORTER_OTLP_ENDPOINT`, then "
+            "that one."
+        ),
+    ] = None
+    service: Annotated[
+        str, Meta(min_length=1, description="The service's name in traces; `OTEL_SERVICE_NAME` is stronger.")
+    ] = "orakul"
 
 
 class WebSettings(Section, frozen=True, kw_only=True):
@@ -356,6 +389,7 @@ class Settings(Section, frozen=True, kw_only=True):
     pipelines: PipelinesSettings = PipelinesSettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     web: WebSettings = WebSettings()
     operations: OperationsSettings = OperationsSettings()
     exports: ExportSettings = ExportSettings()

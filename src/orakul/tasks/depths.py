@@ -12,18 +12,26 @@ __all__ = ["DepthTeller", "QueueDepth", "depths_of"]
 
 
 class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages wait in a queue; None where that is not known, and why."""
+    """How many messages wait in a queue; None where that is not known, and why.
+
+    Some brokers know more: how many are in the hands of consumers, how many of these there are, and how many messages a
+    minute come in and go out.
+    """
 
     depth: int | None
     note: str | None = None
+    unacknowledged: int | None = None
+    consumers: int | None = None
+    rate_in: float | None = None
+    rate_out: float | None = None
 
 
 @runtime_checkable
 class DepthTeller(Protocol):
     """A runner that can ask its broker how deep its queues are."""
 
-    def depths(self, queues: Sequence[str]) -> Mapping[str, int | None]:
-        """Return how many messages wait in each queue, None for one that the broker does not know.
+    def depths(self, queues: Sequence[str]) -> Mapping[str, int | QueueDepth | None]:
+        """Return how many messages wait in each queue, or more of it; None for one that the broker does not know.
 
         Answers within two seconds or raises BrokerUnavailableError.
         """
@@ -36,6 +44,7 @@ def depths_of(runners: Mapping[str, Runner], queues: Sequence[str]) -> dict[str,
     for runner in runners.values():
         if not queues or not isinstance(runner, DepthTeller):
             continue
+        told: Mapping[str, int | QueueDepth | None]
         try:
             told = runner.depths(queues)
         except OrakulError as error:
@@ -45,7 +54,7 @@ def depths_of(runners: Mapping[str, Runner], queues: Sequence[str]) -> dict[str,
         for queue in queues:
             depth = told.get(queue)
             if depth is not None:
-                found[queue] = QueueDepth(depth=depth)
+                found[queue] = depth if isinstance(depth, QueueDepth) else QueueDepth(depth=depth)
             elif found[queue].depth is None:
                 found[queue] = QueueDepth(depth=None, note=note)
     return found

@@ -108,6 +108,7 @@ class TokenSettings:
     audience: str | None = None
     leeway: float = 10.0
     lifetime: float = 12 * 3600.0
+    require_expiry: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,7 @@ class WebSettings:
             issuer=jwt.issuer,
             audience=jwt.audience,
             leeway=jwt.leeway_seconds,
+            require_expiry=jwt.require_expiry,
             lifetime=settings.web.session_hours * 3600,
         )
         return cls(

@@ -18,6 +18,7 @@ class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
 
     `rate_in` and `rate_out` are tasks a minute that came and that were begun in the last five minutes. `broker_depth`
     is how many messages wait by its own account; null where it was not asked or does not say, `broker_note` says why.
+    RabbitMQ's management API also says how many are in hand, how many consumers there are, and messages a minute.
     """
 
     queue: str
@@ -28,6 +29,10 @@ class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
     rate_out: float = 0.0
     broker_depth: int | None = None
     broker_note: str | None = None
+    broker_unacknowledged: int | None = None
+    broker_consumers: int | None = None
+    broker_rate_in: float | None = None
+    broker_rate_out: float | None = None
     paused: bool
     paused_by: str | None = None
     paused_at: datetime | None = None
@@ -98,7 +103,8 @@ def queue_item(
             item, oldest_waiting_at=figure.oldest_waiting_at, rate_in=figure.rate_in, rate_out=figure.rate_out
         )
     if depth is not None:
-        item = msgspec.structs.replace(item, broker_depth=depth.depth, broker_note=depth.note)
+        told = {f"broker_{name}": value for name, value in msgspec.structs.asdict(depth).items()}
+        item = msgspec.structs.replace(item, **told)
     return item
 
 

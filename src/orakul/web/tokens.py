@@ -43,8 +43,11 @@ class _Registry(JWSRegistry):
 class _Check:
     """One way in which a token may be good: a key, the algorithms it is for, and the claims demanded."""
 
-    def __init__(self, key: Any, algorithms: Collection[str], claims: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, key: Any, algorithms: Collection[str], claims: Mapping[str, str | None], *, must_expire: bool = True
+    ) -> None:
         self._key = key
+        self._must_expire = must_expire
         self._registry = _Registry(algorithms)
         self._claims = claims
         self.remote = isinstance(key, RemoteKeys)
@@ -56,6 +59,8 @@ class _Check:
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidTokenError("The token's signature is not good.") from error
         _check_times(found, leeway)
+        if self._must_expire and found.get("exp") is None:
+            raise InvalidTokenError("The token never expires (it has no `exp`): such are not taken here.")
         for name, wanted in self._claims.items():
             given = found.get(name)
             if wanted is not None and wanted != given and not (isinstance(given, list) and wanted in given):
@@ -135,13 +140,14 @@ def _house(settings: TokenSettings, fetch: Callable[[str], bytes] | None) -> _Ch
         raise SettingsError(f"jwt: only one of {', '.join(given)} can be set")
     if settings.secret:
         algorithms = _pinned(settings, ("HS256", "HS384", "HS512"), "HS256")
-        return _Check(OctKey.import_key(settings.secret), algorithms, claims)
+        return _Check(OctKey.import_key(settings.secret), algorithms, claims, must_expire=settings.require_expiry)
     if settings.public_key:
         key, algorithms = _public_key(settings)
-        return _Check(key, algorithms, claims)
+        return _Check(key, algorithms, claims, must_expire=settings.require_expiry)
     if settings.jwks_url:
         algorithms = _pinned(settings, ("RS256", "ES256", "RS384", "RS512", "ES384", "PS256"), None)
-        return _Check(RemoteKeys(settings.jwks_url, algorithms, fetch=fetch), algorithms, claims)
+        remote = RemoteKeys(settings.jwks_url, algorithms, fetch=fetch)
+        return _Check(remote, algorithms, claims, must_expire=settings.require_expiry)
     return None
 
 

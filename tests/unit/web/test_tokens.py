@@ -90,6 +90,7 @@ BAD = {
     ),
     "expired": signed(OctKey.import_key(OWN), exp=int(time.time()) - 60),
     "expires as text": signed(OctKey.import_key(OWN), exp="tomorrow"),
+    "has no expiry": by_hand({"alg": "HS256"}, {"sub": "7"}, OWN),
     "expires never": by_hand({"alg": "HS256"}, {"sub": "7", "exp": float("inf")}, OWN),
     "not yet": signed(OctKey.import_key(OWN), nbf=SOON),
     "issued tomorrow": signed(OctKey.import_key(OWN), iat=SOON),
@@ -284,3 +285,14 @@ def test_keys_that_cannot_be_fetched_are_no_fault_of_the_token_and_orakuls_own_s
 def test_settings_that_do_not_fit_are_refused_at_the_start(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         house(**settings)
+
+
+def test_a_token_of_the_house_must_expire_unless_the_house_says_otherwise() -> None:
+    key = b"s" * 32
+    forever = by_hand({"alg": "HS256"}, {"sub": "7"}, key)
+    with pytest.raises(InvalidTokenError, match="never expires"):
+        house(secret=key.decode()).identify(forever)
+    taken = house(secret=key.decode(), require_expiry=False).identify(forever)
+    assert (taken.user_id, taken.expires_at) == ("7", None)
+    with pytest.raises(InvalidTokenError, match="never expires"):
+        house(secret=key.decode(), require_expiry=False).identify(by_hand({"alg": "HS256"}, {"sub": "7"}, OWN))

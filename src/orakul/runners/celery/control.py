@@ -13,9 +13,11 @@ from orakul.errors import NotPossibleError, UnavailableError
 from orakul.runners.celery.broker import Broker
 from orakul.runners.celery.depths import broker_depths
 from orakul.runners.celery.editing import edited, shown_for_editing
+from orakul.runners.celery.management import management_of
 from orakul.runners.celery.obedience import install_worker_side
 from orakul.runners.celery.originals import Original, open_original, seal_original
 from orakul.runners.celery.renewal import renewed
+from orakul.tasks.depths import QueueDepth
 from orakul.tasks.edited import Prepared
 from orakul.tasks.masking import Masks
 from orakul.tasks.orders import ALL_QUEUES, Cancellation, Fleet, Worker
@@ -45,8 +47,10 @@ class CeleryRunner:
         transport_options: Mapping[str, Any] | None = None,
         control_exchange: str = "celery",
         masks: Masks | None = None,
+        management: str | None = None,
     ) -> None:
         self._broker = Broker(broker_url, transport_options, control_exchange)
+        self._management = management_of(broker_url, management)
         self._sealer = sealer
         self._fleet = fleet
         self._masks = masks or Masks(())
@@ -114,8 +118,14 @@ class CeleryRunner:
             for order in cancellations:
                 self._broker.broadcast("revoke", {"task_id": order.task_id}, strangers)
 
-    def depths(self, queues: Sequence[str]) -> Mapping[str, int | None]:
-        """Return how many messages wait in each queue at the broker, None for one that it does not know."""
+    def depths(self, queues: Sequence[str]) -> Mapping[str, int | QueueDepth | None]:
+        """Return how many messages wait in each queue at the broker, None for one that it does not know.
+
+        RabbitMQ's management API is asked first, as it knows more.
+        """
+        told = self._management.depths(queues) if self._management else None
+        if told is not None:
+            return {queue: told.get(queue) for queue in queues}
         return broker_depths(self._broker, queues)
 
     # -- workers that do not know Orakul ----------------------------------------------------------------------------

@@ -13,4 +13,10 @@ def runner(settings: Settings, sealer: Sealer, fleet: Fleet) -> CeleryRunner | N
     """Return the runner of the broker in the settings, None where none is set."""
     if settings.celery.broker is None:
         return None
-    return CeleryRunner(settings.celery.broker, sealer, fleet=fleet, masks=Masks(settings.mask))
+    return CeleryRunner(
+        settings.celery.broker,
+        sealer,
+        fleet=fleet,
+        masks=Masks(settings.mask),
+        management=settings.celery.management_url,
+    )
