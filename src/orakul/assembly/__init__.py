@@ -8,6 +8,7 @@ back.
 
 from orakul.assembly.database import Database, open_database
 from orakul.assembly.joined import Assembly, assemble, open_recorder, pipelines_of, reactions_of, runners
+from orakul.assembly.tracing import trace_itself
 
 __all__ = [
     "Assembly",
@@ -18,4 +19,5 @@ __all__ = [
     "pipelines_of",
     "reactions_of",
     "runners",
+    "trace_itself",
 ]

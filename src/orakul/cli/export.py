@@ -49,6 +49,7 @@ def command(
     Ctrl-C stops it and leaves no half file. The run is recorded where ORAKUL_DATABASE_URL is set or the data folder of
     an Orakul is there; it needs neither.
     """
+    from orakul.assembly import trace_itself
     from orakul.cli.export_view import print_table, shown
     from orakul.exports.names import new_run_id
     from orakul.exports.order import ExportOrder
@@ -72,6 +73,7 @@ def command(
         order.choice(loaded)
     except PlanError as error:
         _refuse(str(error))
+    trace_itself(settings)
     with _recording(settings) as recorder:
         result = shown(
             lambda observers, cancelled: _export(

@@ -17,6 +17,7 @@ from orakul.settings.form import (
     RetentionSettings,
     Settings,
     StreamSettings,
+    TelemetrySettings,
     WebSettings,
 )
 from orakul.settings.keys import Key, known
@@ -33,6 +34,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "StreamSettings",
+    "TelemetrySettings",
     "WebSettings",
     "known",
     "load_settings",

@@ -60,8 +60,11 @@ def _begin(name: str, *, asked: bool) -> bool:
     return True
 
 
-def trace_application(app: Any) -> None:
-    """Let each request of a FastAPI or Starlette application have a correlation id and a span."""
+def trace_application(app: Any, *, excluded: str | None = None) -> None:
+    """Let each request of a FastAPI or Starlette application have a correlation id and a span.
+
+    `excluded` are patterns of addresses without one, separated by commas; by default OpenTelemetry's variables say.
+    """
     if not hasattr(app, "add_middleware"):
         raise OrakulError(
             f"app: {type(app).__name__} is no FastAPI or Starlette application: wrap it by hand, "
@@ -73,23 +76,25 @@ def trace_application(app: Any) -> None:
         app.add_middleware(CorrelationMiddleware)
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
         return
-    _instrumentor(app)(app)
+    _instrumentor(app, excluded)(app)
 
 
-def _instrumentor(app: Any) -> Callable[[Any], None]:
+def _instrumentor(app: Any, excluded: str | None) -> Callable[[Any], None]:
     """Return what instruments an application, without a span for each part that is received and sent."""
     quiet: Any = ["receive", "send"]
     try:
         if any(base.__module__.startswith("fastapi") for base in type(app).__mro__):
             from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415 (loads FastAPI)
 
-            return lambda found: FastAPIInstrumentor.instrument_app(found, exclude_spans=quiet)
+            return lambda found: FastAPIInstrumentor.instrument_app(found, excluded_urls=excluded, exclude_spans=quiet)
         from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise MissingExtraError("opentelemetry-instrumentation-fastapi", "opentelemetry") from error
 
     def wrap(found: Any) -> None:
-        found.add_middleware(OpenTelemetryMiddleware, exclude_spans=quiet, default_span_details=_details)
+        found.add_middleware(
+            OpenTelemetryMiddleware, exclude_spans=quiet, excluded_urls=excluded, default_span_details=_details
+        )
         found._is_instrumented_by_opentelemetry = True  # noqa: SLF001 (OpenTelemetry's own mark)
 
     return wrap

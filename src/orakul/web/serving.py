@@ -41,6 +41,9 @@ __all__ = ["EmbeddedRoom", "control_room", "web_application"]
 
 log = logging.getLogger("orakul")
 
+_UNTRACED = "/healthz,/readyz,/metrics,/api/tasks/subscribe"
+"""Asked again and again, or open for hours: a span of each would tell nothing."""
+
 
 def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
     """Join the assembled parts with the web application; return it and the hub of its streams."""
@@ -86,7 +89,12 @@ def web_application(assembly: Assembly) -> "tuple[FastAPI, Hub]":
         start=start,
         notices=assembly.notices,
     )
-    return create_app(parts), hub
+    app = create_app(parts)
+    if settings.telemetry.traces:
+        from orakul.telemetry.libraries import trace_application  # noqa: PLC0415 (a product)
+
+        trace_application(app, excluded=_UNTRACED)
+    return app, hub
 
 
 class EmbeddedRoom:
