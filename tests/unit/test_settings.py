@@ -59,7 +59,7 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
         "secret_key": "k" * 32,
     }
     samples |= {"database_url": "postgresql://a/b", "feed_url": "postgres://a/b", "celery.broker": "amqps://a//"}
-    samples |= {"jwt.secret": "s" * 32, "jwt.require_expiry": "false"}
+    samples |= {"jwt.secret": "s" * 32, "jwt.require_expiry": "true"}
     samples |= {"celery.management_url": "https://u:p@mq:15671"}
     samples |= {"pipelines.redis": "rediss://a/0", "pipelines.rules": '[{"kind": "late"}]'}
     samples |= {"events.relay": "false", "events.notify": "true", "events.journal": "false"}

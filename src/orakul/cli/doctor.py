@@ -271,8 +271,8 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
     if not ways:
         yield Finding(Verdict.UNUSED, "tokens", "Orakul's own users only (orakul user add NAME --role admin)")
     elif not jwt.require_expiry:
-        said = f"of your house, by jwt.{ways[0]}, also such as never expire (jwt.require_expiry is off)"
-        yield Finding(Verdict.WARNING, "tokens", said, "give your tokens an `exp`, then leave out jwt.require_expiry")
+        said = f"of your house, by jwt.{ways[0]}, also such as never expire"
+        yield Finding(Verdict.WARNING, "tokens", said, "where all of yours have an `exp`: jwt.require_expiry = true")
     else:
         yield Finding(Verdict.GOOD, "tokens", f"of your house, by jwt.{ways[0]}; and Orakul's own users")
 

@@ -74,7 +74,7 @@ class JwtSettings(Section, frozen=True, kw_only=True):
     require_expiry: Annotated[
         bool,
         Meta(description="Refuse tokens without `exp`: one that never expires stays good after it was stolen."),
-    ] = True
+    ] = False
 
 
 class CelerySettings(Section, frozen=True, kw_only=True):

@@ -108,7 +108,7 @@ class TokenSettings:
     audience: str | None = None
     leeway: float = 10.0
     lifetime: float = 12 * 3600.0
-    require_expiry: bool = True
+    require_expiry: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

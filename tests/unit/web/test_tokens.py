@@ -287,12 +287,12 @@ def test_settings_that_do_not_fit_are_refused_at_the_start(settings: dict[str, A
         house(**settings)
 
 
-def test_a_token_of_the_house_must_expire_unless_the_house_says_otherwise() -> None:
+def test_a_token_of_the_house_may_last_for_ever_unless_the_house_says_otherwise() -> None:
     key = b"s" * 32
     forever = by_hand({"alg": "HS256"}, {"sub": "7"}, key)
     with pytest.raises(InvalidTokenError, match="never expires"):
-        house(secret=key.decode()).identify(forever)
-    taken = house(secret=key.decode(), require_expiry=False).identify(forever)
+        house(secret=key.decode(), require_expiry=True).identify(forever)
+    taken = house(secret=key.decode()).identify(forever)
     assert (taken.user_id, taken.expires_at) == ("7", None)
     with pytest.raises(InvalidTokenError, match="never expires"):
-        house(secret=key.decode(), require_expiry=False).identify(by_hand({"alg": "HS256"}, {"sub": "7"}, OWN))
+        house(secret=key.decode()).identify(by_hand({"alg": "HS256"}, {"sub": "7"}, OWN))
