@@ -18,7 +18,7 @@ from typing import Any, Literal, TextIO
 from orakul.settings.form import MASKED
 from orakul.telemetry.logs import ECSLogFormatter, ReadableFormatter, set_up_structlog
 
-__all__ = ["LogSetup", "set_up_logs"]
+__all__ = ["LogSetup", "keep", "set_up_logs"]
 
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 _crash = logging.getLogger("orakul.crash")
@@ -58,6 +58,16 @@ def set_up_logs(
 
 
 _current: "LogSetup | None" = None
+_kept: list[logging.Handler] = []
+
+
+def keep(handler: logging.Handler, *, celery: bool | None = None) -> None:
+    """Tell a handler of every line too, also where no `set_up_logs` was called, and whatever Celery does to loggers."""
+    if handler not in _kept:
+        _kept.append(handler)
+        logging.getLogger().addHandler(handler)
+    if celery or (celery is None and find_spec("celery") is not None):
+        _follow_celery()
 
 
 class LogSetup:
@@ -85,17 +95,11 @@ class LogSetup:
             logging.captureWarnings(capture=True)
             _write_crashes_as_lines()
 
-    def dress(self, *loggers: logging.Logger | None) -> None:
-        """Let what Celery has set up write our lines, and tell the further handlers."""
-        for logger in loggers:
-            if logger is None:
-                continue
-            for handler in logger.handlers:
-                if isinstance(handler, logging.StreamHandler):
-                    handler.setFormatter(self.formatter)
-            for handler in self.also:
-                if handler not in logger.handlers:
-                    logger.addHandler(handler)
+    def dress(self, logger: logging.Logger) -> None:
+        """Let what Celery has set up write our lines."""
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setFormatter(self.formatter)
 
     def undo(self) -> None:
         """Take our handlers away, and end those given."""
@@ -143,18 +147,27 @@ def _follow_celery() -> None:
     signals.worker_process_shutdown.connect(_celery_child_ends, weak=False, dispatch_uid="orakul-logs")
 
 
+def _further() -> list[logging.Handler]:
+    return [*_kept, *(_current.also if _current is not None else ())]
+
+
 def _celery_is_set_up(logger: logging.Logger | None = None, **_: Any) -> None:
+    if logger is None:
+        return
+    for handler in _further():
+        if handler not in logger.handlers:
+            logger.addHandler(handler)
     if _current is not None:
         from celery.utils.log import get_multiprocessing_logger  # noqa: PLC0415 (we are called by Celery)
 
-        _current.dress(logger)
-        for handler in getattr(get_multiprocessing_logger(), "handlers", ()):
-            handler.setFormatter(_current.formatter)
+        for each in (logger, get_multiprocessing_logger()):
+            if each is not None:
+                _current.dress(each)
 
 
 def _celery_child_ends(**_: Any) -> None:
     """Send what is left: a pool's child ends without what Python does at an exit."""
-    for handler in _current.also if _current is not None else ():
+    for handler in _further():
         drain = getattr(handler, "drain", None)
         if drain is not None:
             drain(1.0)

@@ -5,6 +5,7 @@ no longer goes in is counted and let go; the end of the process waits for at mos
 and a thread of its own: what the parent had queued is the parent's to send.
 """
 
+import atexit
 import logging
 import os
 import sys
@@ -14,22 +15,43 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from orakul.instruments import counter, gauge
 
-__all__ = ["Pump"]
+__all__ = ["DROPPED", "SENT", "Pump", "exit_begins", "time_left"]
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_SENT = counter("orakul_telemetry_sent_total", "What telemetry's back end took.", ("signal",))
-_DROPPED = counter(
+SENT = counter("orakul_telemetry_sent_total", "What telemetry's back end took.", ("signal",))
+DROPPED = counter(
     "orakul_telemetry_dropped_total",
     "What telemetry did not send: the queue was full, the back end refused it or was away, or the process ended.",
     ("signal", "reason"),
 )
+
+
+_all: "weakref.WeakSet[Pump[Any]]" = weakref.WeakSet()
+_exit_began: float | None = None
+
+
+def exit_begins() -> None:
+    """Let all pumps send what they have: the process ends, and its last seconds are shared."""
+    global _exit_began  # noqa: PLW0603 (a process ends once)
+    if _exit_began is None:
+        _exit_began = time.monotonic()
+        for pump in list(_all):
+            pump.hurry()
+
+
+def time_left(seconds: float) -> float:
+    """Return how much of so many seconds at the process's end is left."""
+    return seconds if _exit_began is None else max(0.1, seconds - (time.monotonic() - _exit_began))
+
+
+atexit.register(exit_begins)
 
 
 class Pump(Generic[T]):
@@ -57,6 +79,7 @@ class Pump(Generic[T]):
         self._batch, self._batch_bytes = batch, batch_bytes
         self._every = every
         self._begin()
+        _all.add(self)
         gauge("orakul_telemetry_queued", "What waits to be sent to telemetry's back end.", self._queued, ("signal",))
         if hasattr(os, "register_at_fork"):
             begin = weakref.WeakMethod(self._begin)
@@ -110,8 +133,15 @@ class Pump(Generic[T]):
             finally:
                 self._hurrying -= 1
 
+    def hurry(self) -> None:
+        """Wait for no more company: what is queued goes at once, from now on."""
+        with self._changed:
+            self._hurrying += 1
+            self._changed.notify_all()
+
     def close(self, seconds: float) -> None:
         """Take no more, send what is queued within the time, and let the rest go."""
+        seconds = time_left(seconds)
         with self._changed:
             if self._until is not None:
                 return
@@ -134,12 +164,12 @@ class Pump(Generic[T]):
 
     def sent(self, count: int) -> None:
         """Count items that the back end has."""
-        _SENT.add(count, self.name)
+        SENT.add(count, self.name)
         self._landed(count)
 
     def dropped(self, count: int, reason: str) -> None:
         """Count items that are let go."""
-        _DROPPED.add(count, self.name, reason)
+        DROPPED.add(count, self.name, reason)
 
     def lost(self, count: int, reason: str) -> None:
         """Count items of the batch in hand that are let go."""

@@ -33,8 +33,10 @@ try:
 except ImportError as _error:
     raise MissingExtraError("opentelemetry-sdk", "opentelemetry") from _error
 
+from orakul.settings import load_settings
 from orakul.telemetry.libraries import instrument, trace_application
 from orakul.telemetry.own_spans import bridge_instruments, bridge_operations
+from orakul.telemetry.signals import set_up_signals
 from orakul.telemetry.span_queue import SpanQueue
 from orakul.telemetry.span_rules import CorrelationPropagator, CorrelationSpans, Rooted
 
@@ -154,6 +156,14 @@ def _address(endpoint: str) -> str:
     return endpoint if parts.path.strip("/").endswith(_PATH) else f"{endpoint.rstrip('/')}/{_PATH}"
 
 
+def _configured() -> str | None:
+    """Return the collector's address of Orakul's settings, where one is set there."""
+    try:
+        return load_settings().telemetry.endpoint
+    except OrakulError:  # told by whoever needs the settings
+        return None
+
+
 def _runs_celery_worker() -> bool:
     """Tell whether this process is the command `celery … worker`, which is about to fork or to begin its pool."""
     program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path()
@@ -174,16 +184,21 @@ def set_up(
     headers: Mapping[str, str] | None = None,
     attributes: Mapping[str, str] | None = None,
     libraries: Sequence[str] | None = None,
+    metrics: bool | None = None,
+    logs: bool | None = None,
     shutdown_seconds: float = 3.0,
 ) -> Tracing:
     """Trace what the process does from now on; return what can be flushed and shut down.
 
     `service` names it, unless `OTEL_SERVICE_NAME` does. `app` is a FastAPI or Starlette application, `celery` a Celery
     application; call it before the one serves and the other runs. `endpoint` is the address of a collector
-    (`http://host:4318`), by default OpenTelemetry's variables, then `http://localhost:4318`; `headers` go with each
-    request to it. `attributes` describe the resource. `libraries` are those whose calls are spans: by default all that
-    are installed (`libraries.LIBRARIES`), and none where the application has set up OpenTelemetry itself.
+    (`http://host:4318`), by default the setting `telemetry.endpoint`, then OpenTelemetry's variables, then
+    `http://localhost:4318`; `headers` go with each request to it. `attributes` describe the resource. `libraries` are
+    those whose calls are spans: by default all that are installed (`libraries.LIBRARIES`), and none where the
+    application has set up OpenTelemetry itself. `metrics` and `logs` go over OTLP too where they are true, or where
+    `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER` say `otlp`.
     """
+    endpoint = endpoint or _configured()
     if endpoint is not None:
         _address(endpoint)
         TRACING.endpoint = endpoint
@@ -207,4 +222,13 @@ def set_up(
         TRACING.provider()
     if app is not None:
         trace_application(app)
+    set_up_signals(
+        TRACING.service,
+        metrics=metrics,
+        logs=logs,
+        endpoint=TRACING.endpoint,
+        headers=TRACING.headers,
+        attributes=TRACING.attributes,
+        shutdown_seconds=shutdown_seconds,
+    )
     return TRACING

@@ -1,0 +1,50 @@
+"""Which signals beside traces go over OTLP: what `telemetry.set_up` was asked for, and OpenTelemetry's variables."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["set_up_signals"]
+
+_done: set[str] = set()
+
+
+def set_up_signals(
+    service: str | None,
+    *,
+    metrics: bool | None,
+    logs: bool | None,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    attributes: Mapping[str, str] | None = None,
+    shutdown_seconds: float = 3.0,
+) -> None:
+    """Send metrics and logs where they are asked for; once a process, however often it is said.
+
+    None leaves it to `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`: `otlp` sends them. There, `none` holds against
+    what the program asks for, as `OTEL_SDK_DISABLED` does.
+    """
+    wanted = {name for name, asked in (("metrics", metrics), ("logs", logs)) if _wanted(name, asked)} - _done
+    if not wanted:
+        return
+    from orakul.telemetry.otlp import resource, set_up_metrics  # noqa: PLC0415 (loads much, for who wants it)
+
+    described = resource(service, attributes or {})
+    options: dict[str, Any] = {"endpoint": endpoint, "headers": headers or {}}
+    if "metrics" in wanted:
+        set_up_metrics(described, shutdown_seconds=shutdown_seconds, **options)
+    if "logs" in wanted:
+        from orakul.telemetry.logs_setup import keep  # noqa: PLC0415 (as above)
+        from orakul.telemetry.otlp_logs import OTLPHandler  # noqa: PLC0415 (as above)
+
+        keep(OTLPHandler(described, exit_seconds=shutdown_seconds, **options))
+    _done.update(wanted)
+
+
+def _wanted(signal: str, asked: bool | None) -> bool:  # noqa: FBT001 (asked, refused, or left open)
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    named = {each.strip() for each in os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",")} - {""}
+    if named == {"none"}:
+        return False
+    return bool(named & {"otlp", "otlp_proto_http"}) if asked is None else asked
