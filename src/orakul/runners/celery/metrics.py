@@ -55,6 +55,8 @@ _TOOK = histogram(
 _WAITED = histogram(
     "orakul_worker_waiting_seconds", "From sending, or the task's own time, to its start.", _LONG, "", ("queue",)
 )
+_MOST_SEEN = 1_000
+_seen: set[tuple[str, str]] = set()
 _RECEIVED = counter("orakul_worker_received_total", "Messages of tasks that came from the broker.", ("queue",))
 
 
@@ -225,7 +227,12 @@ def _ended(request: Any, outcome: str, runtime: float | None = None) -> None:
     if request._orakul_ended:  # noqa: SLF001 (our own mark: Celery tells some ends twice)
         return
     request._orakul_ended = True  # noqa: SLF001 (as above)
-    _ENDED.add(1, request.name, _queue(request), outcome)
+    queue = _queue(request)
+    if (request.name, queue) not in _seen and len(_seen) < _MOST_SEEN:
+        _seen.add((request.name, queue))
+        for failure in ("failed", "lost", "timed_out"):  # from zero on, so that the first one is seen to be one more
+            _ENDED.add(0, request.name, queue, failure)
+    _ENDED.add(1, request.name, queue, outcome)
     if runtime is None:
         runtime = getattr(request, "_orakul_runtime", None)
     if runtime is None and (began := getattr(request, "_orakul_began", None)) is not None:
