@@ -30,7 +30,9 @@ def ended(port: int) -> dict[tuple[str, str], float]:
     """Return how many runs ended, by name and outcome."""
     told = figures(port)
     return {
-        (key[1].removeprefix("measured."), key[2]): told[key] for key in told if key[0] == "orakul_worker_tasks_total"
+        (key[1].removeprefix("measured."), key[2]): figure
+        for key, figure in told.items()
+        if figure and key[0] == "orakul_worker_tasks_total"
     }
 
 

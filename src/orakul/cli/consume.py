@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orakul.cli.metrics import MetricsHost, MetricsPort, serve
 from orakul.cli.options import Data
 from orakul.errors import MissingExtraError, OrakulError, SettingsError, UnavailableError
 from orakul.settings import Settings, load_settings
@@ -44,16 +45,21 @@ def command(
         float, typer.Option("--grace", min=0, help="Seconds that handlers get to end in when the process is to end.")
     ] = 20.0,
     data: Data = None,
+    metrics_port: MetricsPort = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Handle domain events: run the consumers of MODULE:APP until SIGTERM or Ctrl-C.
 
     APP is a `Consumers`; without it all functions of the module that are decorated by `@consumer` run. A broker that is
     away is waited for. Each delivery is a task in the control room, where a failed one can be run again.
     """
+    from orakul.assembly import trace_itself
     from orakul.cli.logs import set_up_logs
 
     settings = load_settings({"data": data, "events.broker": broker})
     set_up_logs(settings.log_level)
+    trace_itself(settings, libraries=None)
+    serve(metrics_port, metrics_host)
     consumers = load_consumers(where, only or [])
     if settings.events.broker is None:
         raise SettingsError("which broker? Say --broker amqp://host/ (or redis://…, or set ORAKUL_EVENTS_BROKER)")

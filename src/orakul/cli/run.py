@@ -5,6 +5,7 @@ import time
 
 import typer
 
+from orakul.cli.metrics import MetricsHost, MetricsPort, serve
 from orakul.cli.options import Data
 from orakul.errors import SettingsError
 from orakul.settings import load_settings
@@ -23,13 +24,13 @@ def run() -> None:
 
 
 @app.command()
-def relay(data: Data = None) -> None:
+def relay(data: Data = None, metrics_port: MetricsPort = 0, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Carry domain events from the outbox to the broker, until SIGTERM or Ctrl-C.
 
     Any number may run: one is at work on each part of the subjects, the others stand by and take over. What is away, a
     database or the broker, is waited for.
     """
-    from orakul.assembly import open_database
+    from orakul.assembly import open_database, trace_itself
     from orakul.cli.logs import set_up_logs
     from orakul.cli.server import orderly_end
     from orakul.delivery.relays import Relays
@@ -39,6 +40,8 @@ def relay(data: Data = None) -> None:
 
     settings = load_settings({"data": data})
     set_up_logs(settings.log_level)
+    serve(metrics_port, metrics_host)
+    trace_itself(settings)
     if settings.events.broker is None:
         raise SettingsError("which broker? Set ORAKUL_EVENTS_BROKER to amqp://host/ (or redis://…, kafka://…)")
     with orderly_end(), open_database(settings) as database:
@@ -57,26 +60,29 @@ def relay(data: Data = None) -> None:
 
 
 @app.command()
-def watch(data: Data = None) -> None:
+def watch(data: Data = None, metrics_port: MetricsPort = 0, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Watch the pipelines that orakul.toml names, and record their runs, until SIGTERM or Ctrl-C."""
+    from orakul.assembly import trace_itself
     from orakul.channels.redis import RedisChannel
     from orakul.cli.logs import set_up_logs
     from orakul.cli.pipelines import watch_pipelines
 
     settings = load_settings({"data": data})
     set_up_logs(settings.log_level)
+    serve(metrics_port, metrics_host)
+    trace_itself(settings)
     if settings.pipelines.redis is None:
         raise SettingsError("which pipelines? Set ORAKUL_PIPELINES_REDIS to redis://host:6379/0")
     watch_pipelines(settings, RedisChannel(settings.pipelines.redis), as_json=False, record=True)
 
 
 @app.command()
-def reactions(data: Data = None) -> None:
+def reactions(data: Data = None, metrics_port: MetricsPort = 0, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Tell people and systems what the rules say, until SIGTERM or Ctrl-C.
 
     Any number may run, `orakul serve` among them: one reads the journal, all of them deliver.
     """
-    from orakul.assembly import open_database, reactions_of
+    from orakul.assembly import open_database, reactions_of, trace_itself
     from orakul.cli.logs import set_up_logs
     from orakul.cli.server import orderly_end
     from orakul.journals.postgres import PostgresJournal, migrations
@@ -84,6 +90,8 @@ def reactions(data: Data = None) -> None:
 
     settings = load_settings({"data": data})
     set_up_logs(settings.log_level)
+    serve(metrics_port, metrics_host)
+    trace_itself(settings)
     with orderly_end(), open_database(settings) as database:
         migrations.upgrade(database.url)
         recorder = Recorder(settings.spool, lambda: PostgresJournal(database.url))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orakul.cli.metrics import MetricsHost, MetricsPort, serve
 from orakul.cli.options import Data
 from orakul.errors import SettingsError, UnavailableError
 from orakul.settings import load_settings
@@ -40,6 +41,8 @@ def tdtp(
     as_json: Annotated[bool, typer.Option("--json", help="Print each run as a line of JSON.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Print only; record nothing.")] = False,
     data: Data = None,
+    metrics_port: MetricsPort = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Watch all TDTP pipelines that report over Redis: print each run, and record it; until Ctrl-C."""
     from urllib.parse import quote
@@ -50,6 +53,7 @@ def tdtp(
 
     settings = load_settings({"data": data, "pipelines.redis": url})
     set_up_logs(settings.log_level)
+    serve(metrics_port, metrics_host)
     address = settings.pipelines.redis
     if address is None:
         owner = f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""
@@ -64,6 +68,8 @@ def celery(
         typer.Option("--broker", help="The broker: redis://… or amqp://…  [ORAKUL_CELERY_BROKER]", show_default=False),
     ] = None,
     data: Data = None,
+    metrics_port: MetricsPort = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Record a Celery fleet from its events, without a change to its code; until Ctrl-C."""
     from orakul.assembly import open_database
@@ -75,6 +81,7 @@ def celery(
 
     settings = load_settings({"data": data, "celery.broker": broker})
     set_up_logs(settings.log_level)
+    serve(metrics_port, metrics_host)
     if settings.celery.broker is None:
         raise SettingsError("which broker? Say --broker redis://host:6379/0 (or set ORAKUL_CELERY_BROKER)")
     with open_database(settings) as database:
