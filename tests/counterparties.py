@@ -1,6 +1,7 @@
 """The other sides of notifiers: real servers on loopback, that keep what they are sent and answer as they are told."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -126,10 +127,12 @@ class MailServer:
 
 
 @contextmanager
-def mail_server(*, password: str | None = None) -> Iterator[MailServer]:
-    """Serve one; with a password, user `orakul` has to sign in with it."""
+def mail_server(
+    *, password: str | None = None, tls: ssl.SSLContext | None = None, implicit: bool = False
+) -> Iterator[MailServer]:
+    """Serve one; with a password, user `orakul` signs in with it; with `tls`, after STARTTLS or from the start."""
     port = free_port()
-    server = MailServer(f"smtp://127.0.0.1:{port}")
+    server = MailServer(f"smtp{'s' if implicit else ''}://127.0.0.1:{port}")
 
     def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         good = (
@@ -137,11 +140,15 @@ def mail_server(*, password: str | None = None) -> Iterator[MailServer]:
         )
         if good:
             server.signed_in.append("orakul")
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=good)
 
     more: dict[str, Any] = (
-        {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False} if password else {}
+        {"authenticator": authenticate, "auth_required": True, "auth_require_tls": tls is not None and not implicit}
+        if password
+        else {}
     )
+    if tls is not None:
+        more |= {"ssl_context": tls} if implicit else {"tls_context": tls, "require_starttls": True}
     controller = Controller(server, hostname="127.0.0.1", port=port, **more)
     controller.start()
     try:

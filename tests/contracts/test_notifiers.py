@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
 from counterparties import Asked, Counterparty, MailServer, counterparty, mail_server
 from processes import free_port
 
@@ -313,6 +314,30 @@ def test_a_password_goes_to_no_mail_server_without_tls(made: Any, monkeypatch: p
         assert post.signed_in == []
     with pytest.raises(SettingsError, match="smtp://host:port"):
         made("email", "http://mail.example.com")
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_password_goes_to_a_mail_server_over_tls_whose_certificate_is_trusted(
+    implicit: bool,  # noqa: FBT001 (a parameter)
+    made: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("MAIL_PASSWORD", SECRET)
+    signed = {"username": "orakul", "password": "env:MAIL_PASSWORD"}
+    with mail_server(password=SECRET, tls=authority.context(), implicit=implicit) as post:
+        with pytest.raises(PassingError, match="certificate verify failed") as caught:
+            made("email", post.url, **signed).send([MESSAGE])
+        assert SECRET not in str(caught.value)
+        assert (post.signed_in, post.letters) == ([], [])
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    with mail_server(password=SECRET, tls=authority.context(), implicit=implicit) as post:
+        made("email", post.url, **signed).send([MESSAGE])
+        assert (post.signed_in, len(post.letters)) == (["orakul"], 1)
+        monkeypatch.setenv("MAIL_PASSWORD", "mistaken")
+        with pytest.raises(PermanentError, match="535"):
+            made("email", post.url, **signed).send([MESSAGE])
 
 
 # -- what is particular

@@ -4,10 +4,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
+import pytest
+from certificates import Authority
 from servers import Process, RedisServer, free_port, wait_for
 from stacks import Stack
 
@@ -107,3 +109,73 @@ def test_addresses_are_those_of_redis_py() -> None:
     assert RedisChannel("rediss://u:p%40ss@redis.example.com:6380/2").shown == "redis.example.com:6380"
     assert RedisChannel("redis://localhost").shown == "localhost:6379"
     assert "p@ss" not in RedisChannel("unix://:p@/run/redis.sock").shown
+
+
+class TlsRedis(RedisServer):
+    """A Redis that speaks TLS alone."""
+
+    authority: Authority
+
+    def command(self) -> list[str]:
+        return [
+            *super().command(),
+            *("--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"),
+            *("--tls-cert-file", str(self.authority.certificate), "--tls-key-file", str(self.authority.key)),
+            *("--tls-ca-cert-file", str(self.authority.file)),
+        ]
+
+    def answers(self) -> bool:
+        import redis
+
+        try:
+            with redis.Redis(port=self.port, ssl=True, ssl_ca_certs=str(self.authority.file)) as connection:
+                return bool(connection.ping())
+        except redis.RedisError:
+            return False
+
+
+@pytest.fixture
+def tls_redis(tmp_path: Path) -> Iterator[TlsRedis]:
+    TlsRedis.authority = Authority(tmp_path)
+    server = TlsRedis(tmp_path / "redis")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def test_redis_over_tls_is_heard_where_its_authority_is_trusted(
+    spawn: Callable[..., Process], tls_redis: TlsRedis, data_dir: Path, tmp_path: Path
+) -> None:
+    import redis
+
+    port, right, other = str(tls_redis.port), tls_redis.authority.file, Authority(tmp_path, "other").file
+    watch = [*ORAKUL, "watch", "tdtp", "--no-journal"]
+    by_flags = spawn([*watch, "--port", port, "--tls", "--tls-ca", str(right)], env=environment(data_dir))
+    by_url = spawn([*watch, "--url", f"rediss://localhost:{port}/0?ssl_ca_certs={right}"], env=environment(data_dir))
+    for trusting in (by_flags, by_url):
+        wait_for(lambda one=trusting: CONNECTED in one.text(), "the watcher to come in")
+    with redis.Redis(port=tls_redis.port, ssl=True, ssl_ca_certs=str(right)) as connection:
+        connection.publish("tdtp:pipeline:R", json.dumps({"pipeline_name": "p", "status": "success"}))
+    for trusting in (by_flags, by_url):
+        wait_for(lambda one=trusting: "[EVENT] p -> R" in one.text(), "the run to be heard")
+    for options in (["--tls"], ["--tls", "--tls-ca", str(other)]):
+        process = spawn([*watch, "--port", port, *options], env=environment(data_dir))
+        wait_for(lambda one=process: "a certificate that is not trusted" in one.text(), "the distrust to be said")
+        assert "--tls-ca FILE" in process.text()
+        assert CONNECTED not in process.text()
+        assert "Traceback" not in process.text()
+
+
+def test_options_that_do_not_go_together_are_said(spawn: Callable[..., Process], data_dir: Path) -> None:
+    for options, said in (
+        (["--user", "ann"], "the user 'ann' needs a password: say --password, or set ORAKUL_REDIS_PASSWORD"),
+        (["--tls-ca", "ca.pem"], "--tls-ca is for --tls"),
+        (["--tls", "--tls-ca", "nowhere.pem"], "there is no file nowhere.pem"),
+        (["--url", "redis://localhost", "--host", "other"], "leave out --host"),
+    ):
+        process = spawn([*ORAKUL, "watch", "tdtp", *options], env=environment(data_dir), cwd=data_dir)
+        wait_for(lambda one=process: not one.alive, "it to end")
+        assert said in process.text()
+        assert "Traceback" not in process.text()

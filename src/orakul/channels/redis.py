@@ -125,6 +125,11 @@ class _Telling:
             raise UnavailableError(
                 f"Redis at {self._channel.shown} refuses the sign-in: {error}. Are user and password right?"
             ) from error
+        if isinstance(error, redis.RedisError | OSError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise UnavailableError(
+                f"Redis at {self._channel.shown} shows a certificate that is not trusted: {error}. Where its authority"
+                " is your house's own, name that one's file: --tls-ca FILE, or rediss://…?ssl_ca_certs=FILE"
+            ) from error
         if isinstance(error, redis.RedisError | OSError):
             raise UnavailableError(
                 f"Redis at {self._channel.shown} does not answer: {error}. Is it running, and is the address right?"

@@ -3,7 +3,9 @@
 import contextlib
 import threading
 import time
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -25,15 +27,20 @@ def sources() -> None:
 @app.command()
 def tdtp(
     *,
-    host: Annotated[str, typer.Option("--host", help="Where Redis is.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="The port of Redis.")] = 6379,
-    db: Annotated[int, typer.Option("--db", help="The database that holds the state keys.")] = 0,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Where Redis is: 127.0.0.1, unless told otherwise.")
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="The port of Redis: 6379, unless told otherwise.")] = None,
+    db: Annotated[int | None, typer.Option("--db", help="The database that holds the state keys: 0.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="The user of Redis, where it has users.")] = None,
     password: Annotated[
         str | None,
         typer.Option("--password", envvar="ORAKUL_REDIS_PASSWORD", help="The password of Redis.", show_envvar=True),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to Redis.")] = False,
+    tls_ca: Annotated[
+        Path | None, typer.Option("--tls-ca", help="Trust the certificates of this file (PEM), with --tls.")
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option("--url", help="Instead: redis://…, rediss://…  [ORAKUL_PIPELINES_REDIS]", show_default=False),
@@ -45,19 +52,32 @@ def tdtp(
     metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Watch all TDTP pipelines that report over Redis: print each run, and record it; until Ctrl-C."""
-    from urllib.parse import quote
-
     from orakul.channels.redis import RedisChannel
     from orakul.cli.logs import set_up_logs
     from orakul.cli.pipelines import watch_pipelines
 
+    said = [
+        name
+        for name, value in {"--host": host, "--port": port, "--db": db, "--user": user}.items()
+        if value is not None
+    ]
+    said += [name for name, value in {"--tls": tls, "--tls-ca": tls_ca}.items() if value]
+    if url is not None and said:
+        raise SettingsError(f"--url says all of it: leave out {', '.join(said)}, or write it into the URL")
+    if user is not None and password is None:
+        raise SettingsError(f"the user {user!r} needs a password: say --password, or set ORAKUL_REDIS_PASSWORD")
+    if tls_ca is not None and not tls:
+        raise SettingsError("--tls-ca is for --tls: say that too")
+    if tls_ca is not None and not tls_ca.is_file():
+        raise SettingsError(f"--tls-ca: there is no file {tls_ca}")
     settings = load_settings({"data": data, "pipelines.redis": url})
     set_up_logs(settings.log_level)
     serve(metrics_port, metrics_host)
     address = settings.pipelines.redis
-    if address is None:
+    if address is None or said:  # what is said here counts more than what the settings say
         owner = f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""
-        address = f"redis{'s' if tls else ''}://{owner}{host}:{port}/{db}"
+        scheme, trusted = ("rediss", f"?ssl_ca_certs={quote(str(tls_ca))}" if tls_ca else "") if tls else ("redis", "")
+        address = f"{scheme}://{owner}{host or '127.0.0.1'}:{port or 6379}/{db or 0}{trusted}"
     watch_pipelines(settings, RedisChannel(address), as_json=as_json, record=not no_journal)
 
 
