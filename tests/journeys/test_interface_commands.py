@@ -58,6 +58,7 @@ def test_retry_cancel_pause_and_resume(
     expect(status).to_have_text("Cancelled", timeout=15_000)
 
     paused.get_by_role("button", name="Resume celery").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Resume the queue").click()
     expect(paused).to_have_count(0, timeout=15_000)
     expect(page.locator(f'[data-task="{waiting}"]').get_by_text("Completed")).to_be_visible(timeout=25_000)
     expect(page.locator(f'[data-task="{doomed}"]').get_by_text("Cancelled")).to_be_visible()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pages_world import filled, journal_of, life
@@ -46,7 +47,12 @@ def test_queues_are_paused_with_a_reason_and_workers_shown_until_they_are_lost(
     expect(mail).to_contain_text(re.compile(r"paused by \S+ since \d\d:\d\d"), timeout=15_000)
     expect(page.get_by_role("region", name="Paused queues")).to_contain_text("mail")
     mail.get_by_role("button", name="Resume mail").click()
+    question.get_by_role("textbox").fill("the post is open again")
+    question.get_by_role("button", name="Resume the queue").click()
     expect(mail).to_contain_text("open", timeout=15_000)
+    page.goto(f"{stack.url}/audit")
+    expect(page.get_by_role("main")).to_contain_text("the post is open again", timeout=15_000)
+    page.goto(f"{stack.url}/fleet")
 
     worker.kill9()
     expect(clerk).to_contain_text("lost", timeout=45_000)
@@ -55,6 +61,20 @@ def test_queues_are_paused_with_a_reason_and_workers_shown_until_they_are_lost(
     stack.sign_in(page, "viewer", "/fleet")
     expect(mail).to_be_visible()
     expect(page.get_by_role("button", name="Pause mail")).to_have_count(0)
+
+
+def test_rabbitmqs_management_api_says_what_is_in_hand(
+    make_stack: Callable[..., Stack], rabbitmq: Any, page: Page
+) -> None:
+    if not hasattr(rabbitmq, "management_url"):
+        pytest.skip("the RabbitMQ given from outside may have no management API")
+    stack = make_stack(broker="rabbitmq", ORAKUL_CELERY_MANAGEMENT_URL=rabbitmq.management_url)
+    stack.worker("bureau:app", "--pool", "threads", "--concurrency", "1", "--queues", "celery")
+    stack.publish("bureau", "[bureau.rest.delay(60) for _ in range(3)]")
+    stack.sign_in(page, "admin", "/fleet")
+    row = page.locator('[data-queue="celery"]')
+    expect(row.locator("td").nth(5)).to_contain_text(re.compile(r"[1-3] in hand"), timeout=30_000)
+    expect(row.locator("td").nth(5)).to_contain_text("out a minute", timeout=30_000)
 
 
 def test_a_tree_is_shown_over_time(stack: Stack, journal: PostgresJournal, page: Page) -> None:

@@ -75,7 +75,15 @@ export function useCommands() {
       });
       if (yes) await order(queue, "pause", yes.reason);
     },
-    resume: (queue: string | null): Promise<void> => order(queue, "resume"),
+    resume: async (queue: string | null): Promise<void> => {
+      const yes = await confirmWhy({
+        title: queue === null ? t`Resume all queues?` : t`Resume the queue “${queue}”?`,
+        text: t`Workers take from it again at once.`,
+        action: queue === null ? t`Resume all queues` : t`Resume the queue`,
+        danger: false,
+      });
+      if (yes) await order(queue, "resume", yes.reason);
+    },
   };
 }
 

@@ -67,7 +67,7 @@ function Row({ queue, heads }: { queue: Queue; heads: readonly string[] }) {
       </td>
       <td className="number" data-label={heads[5]}>
         {typeof queue.broker_depth === "number" ? (
-          formatCount(locale, queue.broker_depth)
+          <BrokerWords queue={queue} depth={queue.broker_depth} />
         ) : (
           <abbr className="soft" title={queue.broker_note ?? undefined}>{queue.broker_note ? t`not known` : "–"}</abbr>
         )}
@@ -91,6 +91,25 @@ function Row({ queue, heads }: { queue: Queue; heads: readonly string[] }) {
         </td>
       )}
     </tr>
+  );
+}
+
+/** What the broker says: how many wait, and where it knows, how many are in hand and what goes in and out. */
+function BrokerWords({ queue, depth }: { queue: Queue; depth: number }) {
+  const { t } = useLingui();
+  const locale = useLocale();
+  const inHand = queue.broker_unacknowledged;
+  const rateIn = queue.broker_rate_in;
+  const rateOut = queue.broker_rate_out;
+  const rates = typeof rateIn === "number" && typeof rateOut === "number";
+  return (
+    <>
+      {formatCount(locale, depth)}
+      {typeof inHand === "number" && <span className="soft fleet-more">{t`${formatCount(locale, inHand)} in hand`}</span>}
+      {rates && (
+        <span className="soft fleet-more">{t`${formatRate(locale, rateIn)} in, ${formatRate(locale, rateOut)} out a minute`}</span>
+      )}
+    </>
   );
 }
 
