@@ -60,6 +60,7 @@ class CelerySpans:
         self._app = app
         self._tracing = tracing
         self._system: str | None = None
+        self._made: trace.Tracer | None = None
         self._here = local()
 
     # --- who sends
@@ -187,7 +188,9 @@ class CelerySpans:
     # --- both
 
     def _tracer(self) -> trace.Tracer:
-        return self._tracing.tracer("orakul.celery")
+        if self._made is None:
+            self._made = self._tracing.tracer("orakul.celery")
+        return self._made
 
     def _current(self) -> Any:
         runs = self._here.__dict__.get("runs")

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Tracing:
         self.attributes: dict[str, str] = {}
         self.shutdown_seconds = 3.0
 
-    @property
+    @cached_property
     def enabled(self) -> bool:
         """Whether OpenTelemetry is not switched off by its own variable."""
         return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
