@@ -50,6 +50,8 @@ def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> No
     samples = {"port": "81", "mask": "a, b", "log_level": "ERROR", "jwt.algorithm": "es256", "web.language": "ru"}
     samples |= {"operations.level": "debug", "operations.split_by_thread": "1", "operations.only_failures": "true"}
     samples |= {"operations.record": "true", "telemetry.traces": "true", "telemetry.endpoint": "http://otel:4318"}
+    samples |= {"telemetry.metrics": "true", "telemetry.logs": "true", "log_format": "ecs"}
+    samples |= {"elasticsearch.url": "https://es:9200"}
     samples |= {"notifiers": '{"ops": {"kind": "telegram"}}', "rules": '[{"name": "r"}]'}
     samples |= {
         "web.metrics": "off",

@@ -1,4 +1,4 @@
-"""Orakul's own spans, where the settings ask for them."""
+"""Orakul's own spans, metrics and lines over OTLP, where the settings ask for them."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,20 @@ __all__ = ["trace_itself"]
 
 
 def trace_itself(settings: Settings, *, libraries: Sequence[str] | None = ()) -> None:
-    """Send spans of what this process does, where `telemetry.traces` is on; else it costs nothing, nor is it loaded.
+    """Send spans of what this process does, where `telemetry.traces` is on, and metrics and logs where these are.
+
+    Else it costs nothing, nor is it loaded.
 
     `libraries` are those whose calls are spans, None for all: where somebody else's code runs. Our own spans tell what
     a query or a call was for.
     """
-    if not settings.telemetry.traces:
+    asked = settings.telemetry
+    if asked.metrics or asked.logs:
+        from orakul.telemetry.signals import set_up_signals  # noqa: PLC0415 (a product)
+
+        set_up_signals(asked.service, metrics=asked.metrics, logs=asked.logs, endpoint=asked.endpoint)
+    if not asked.traces:
         return
     from orakul.telemetry.tracing import set_up  # noqa: PLC0415 (a product)
 
-    set_up(settings.telemetry.service, endpoint=settings.telemetry.endpoint, libraries=libraries)
+    set_up(asked.service, endpoint=asked.endpoint, libraries=libraries)

@@ -9,6 +9,7 @@ from orakul.settings.section import Section
 
 __all__ = [
     "CelerySettings",
+    "ElasticsearchSettings",
     "EventsSettings",
     "ExportSettings",
     "JwtSettings",
@@ -199,13 +200,36 @@ class StreamSettings(Section, frozen=True, kw_only=True):
     ] = 15.0
 
 
+class ElasticsearchSettings(Section, frozen=True, kw_only=True):
+    """Where lines of ECS are sent, beside standard error; for those without Filebeat (docs/logs.md)."""
+
+    url: Annotated[
+        _WebAddress | None,
+        Meta(description="Address of Elasticsearch, `https://host:9200`; unset: no lines are sent.", **_SECRET),
+    ] = None
+    api_key: Annotated[
+        str | None, Meta(description="API key: `id:key`, or as Elasticsearch encodes it.", **_SECRET)
+    ] = None
+    token: Annotated[str | None, Meta(description="Bearer token, in place of an API key.", **_SECRET)] = None
+    ca_file: Annotated[
+        str | None, Meta(description="Certificate (PEM) of your own authority; unset: those that the system trusts.")
+    ] = None
+    data_stream: Annotated[str, Meta(min_length=1, description="The data stream that lines go to.")] = (
+        "logs-orakul-default"
+    )
+
+
 class TelemetrySettings(Section, frozen=True, kw_only=True):
-    """Orakul's own traces, to an OpenTelemetry collector; its variables (`OTEL_…`) hold as well."""
+    """Orakul's own traces, metrics and logs, to an OpenTelemetry collector; its variables (`OTEL_…`) hold as well."""
 
     traces: Annotated[
         bool,
         Meta(description="Send spans of what `orakul serve`, `run`, `consume` and `export` do: OTLP over HTTP."),
     ] = False
+    metrics: Annotated[bool, Meta(description="Send metrics too, over OTLP; `/metrics` is there for Prometheus.")] = (
+        False
+    )
+    logs: Annotated[bool, Meta(description="Send the lines of Orakul's own log too, over OTLP.")] = False
     endpoint: Annotated[
         _WebAddress | None,
         Meta(
@@ -214,8 +238,11 @@ class TelemetrySettings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     service: Annotated[
-        str, Meta(min_length=1, description="The service's name in traces; `OTEL_SERVICE_NAME` is stronger.")
+        str, Meta(min_length=1, description="The service's name in traces and logs; `OTEL_SERVICE_NAME` is stronger.")
     ] = "orakul"
+    environment: Annotated[
+        str | None, Meta(description="The environment, such as `production`: `service.environment` of lines of ECS.")
+    ] = None
 
 
 class WebSettings(Section, frozen=True, kw_only=True):
@@ -383,6 +410,12 @@ class Settings(Section, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least serious of the lines that are logged."),
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "ecs"],
+        Meta(
+            description="How lines are written: text for people, or JSON of the Elastic Common Schema (docs/logs.md)."
+        ),
+    ] = "text"
     jwt: JwtSettings = JwtSettings()
     celery: CelerySettings = CelerySettings()
     events: EventsSettings = EventsSettings()
@@ -390,6 +423,7 @@ class Settings(Section, frozen=True, kw_only=True):
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     web: WebSettings = WebSettings()
     operations: OperationsSettings = OperationsSettings()
     exports: ExportSettings = ExportSettings()
