@@ -2,7 +2,8 @@
 
 A pool of our own, as it must outlive what the recorder goes through: forks (a child forgets its parent's connections),
 restarts of the server (a connection found dead is replaced and the work done again), poolers in between (nothing relies
-on the state of a session but time-outs, and nothing is prepared).
+on the state of a session but time-outs, and nothing is prepared). A server that says nothing is waited for somewhat
+longer than its own time-outs let it take, then given up (`silence`).
 """
 
 import os
@@ -20,6 +21,7 @@ from psycopg.types.json import set_json_loads
 from orakul.errors import JournalUnavailableError
 from orakul.instruments import counter, gauge
 from orakul.journals.postgres.arrays import register
+from orakul.journals.postgres.silence import BoundedConnection
 
 __all__ = ["SCHEMA", "Connections", "Purpose", "adapt", "explain", "shown_url"]
 
@@ -33,6 +35,8 @@ _TIMEOUTS = {
     "read": {"statement_timeout": "3s", "idle_in_transaction_session_timeout": "15s"},
     "write": {"statement_timeout": "60s", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "15s"},
 }
+# How long nothing may be heard of a statement, in seconds.
+_SILENCE = {"read": 5.0, "write": 75.0}
 _SESSION = {
     "client_encoding": "UTF8",
     "TimeZone": "UTC",
@@ -67,7 +71,7 @@ class Connections:
         self._inherited = getattr(self, "_idle", None)
         self._pid = os.getpid()
         self._guard = threading.Lock()
-        self._idle: dict[Purpose, list[psycopg.Connection]] = {"read": [], "write": []}
+        self._idle: dict[Purpose, list[BoundedConnection]] = {"read": [], "write": []}
         self._borrowed = {"read": 0, "write": 0}
         self._waiting = {"read": 0, "write": 0}
         self._free = {"read": threading.BoundedSemaphore(self._size), "write": threading.BoundedSemaphore(self._size)}
@@ -97,19 +101,26 @@ class Connections:
             raise unavailable from error
 
     @contextmanager
-    def _borrow(self, purpose: Purpose) -> Iterator[tuple[psycopg.Connection, bool]]:
+    def _borrow(self, purpose: Purpose) -> Iterator[tuple[BoundedConnection, bool]]:
         if self._pid != os.getpid():
             self._reset()  # a forked child: its parent's connections are not its own
         free, idle = self._free[purpose], self._idle[purpose]
         with self._guard:
             self._waiting[purpose] += 1
-        with free:
+        free_now = free.acquire(timeout=_SILENCE[purpose])
+        with self._guard:
+            self._waiting[purpose] -= 1
+        if not free_now:
+            raise JournalUnavailableError(
+                f"all {self._size} connections to PostgreSQL at {shown_url(self.url)} wait for an answer: is it frozen?"
+            )
+        try:
             with self._guard:
-                self._waiting[purpose] -= 1
                 self._borrowed[purpose] += 1
                 kept = idle.pop() if idle else None
             try:
                 connection = kept or self.open(purpose)
+                connection.silence = _SILENCE[purpose]
                 try:
                     yield connection, kept is not None
                 finally:
@@ -117,6 +128,8 @@ class Connections:
             finally:
                 with self._guard:
                     self._borrowed[purpose] -= 1
+        finally:
+            free.release()
 
     def _states(self) -> Mapping[tuple[str, ...], float]:
         found: dict[tuple[str, ...], float] = {}
@@ -126,16 +139,16 @@ class Connections:
             found[purpose, "waiting"] = self._waiting[purpose]
         return found
 
-    def _give_back(self, connection: psycopg.Connection, idle: list[psycopg.Connection]) -> None:
+    def _give_back(self, connection: BoundedConnection, idle: list[BoundedConnection]) -> None:
         if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             connection.close()
             return
         with self._guard:
             idle.append(connection)
 
-    def open(self, purpose: Purpose) -> psycopg.Connection:
-        """Open a connection that belongs to the caller."""
-        connection = psycopg.connect(
+    def open(self, purpose: Purpose) -> BoundedConnection:
+        """Open a connection that belongs to the caller, whose server is waited for."""
+        connection = BoundedConnection.connect(
             self.url,
             autocommit=True,
             prepare_threshold=None,  # plans must know the values asked for; and poolers lose prepared statements
