@@ -70,6 +70,17 @@ class Collector:
                 self.end_headers()
                 self.wfile.write(answer)
 
+            def do_GET(self) -> None:
+                """Show a trace: `/trace/<id>`, as a viewer of traces would."""
+                trace = self.path.rpartition("/")[2]
+                names = [f"<li>{span.service}: {span.name}" for span in collector.spans if span.trace_id == trace]
+                page = f"<title>{trace}</title><link rel=icon href=data:,><ol>{''.join(names)}</ol>".encode()
+                self.send_response(200 if names else 404)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+
             def log_message(self, *_: object) -> None:
                 pass
 
