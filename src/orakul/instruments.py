@@ -39,8 +39,10 @@ __all__ = [
     "Snapshot",
     "collect",
     "counter",
+    "expect_collection",
     "gauge",
     "histogram",
+    "is_collected",
     "set_tracer",
     "span",
 ]
@@ -267,6 +269,7 @@ class Histogram(_Instrument):
 _Any = TypeVar("_Any", Counter, Gauge, Histogram)
 _instruments: dict[str, "Counter | Gauge | Histogram"] = {}
 _registering = threading.Lock()
+_expected = False
 
 
 def counter(name: str, said: str, labels: Sequence[str] = (), *, read: Read | None = None, most: int = 100) -> Counter:
@@ -306,6 +309,17 @@ def collect() -> list[Snapshot]:
         except Exception:  # noqa: BLE001 (a part that cannot be read must not hide the others)
             LEFT_OUT.add(1, instrument.name)
     return snapshots
+
+
+def expect_collection() -> None:
+    """Say that somebody will collect: what costs its part something to count is counted from then on."""
+    global _expected  # noqa: PLW0603 (one a process, as the instruments are)
+    _expected = True
+
+
+def is_collected() -> bool:
+    """Tell whether somebody will collect."""
+    return _expected
 
 
 def _once(made: _Any) -> _Any:

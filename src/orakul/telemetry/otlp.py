@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from orakul import instruments
 from orakul.errors import MissingExtraError, OrakulError
-from orakul.instruments import Distribution, Snapshot
+from orakul.instruments import Distribution, Snapshot, expect_collection
 from orakul.telemetry.pump import DROPPED, SENT, exit_begins, time_left
 
 try:
@@ -87,6 +87,7 @@ def set_up_metrics(
     # The SDK tells its exporter nothing where nothing is measured: one figure of its own sees to it.
     provider.get_meter("orakul").create_observable_gauge("process.uptime", [_uptime], "s", "How long it has run.")
     metrics.set_meter_provider(provider)
+    expect_collection()
     atexit.register(_end, provider, shutdown_seconds)
     return True
 

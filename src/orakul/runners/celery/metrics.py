@@ -21,7 +21,7 @@ from celery.utils.imports import symbol_by_name
 from celery.worker import state
 
 from orakul.extensions import load
-from orakul.instruments import SECONDS, counter, gauge, histogram
+from orakul.instruments import SECONDS, counter, gauge, histogram, is_collected
 from orakul.runners.celery.headers import SENT, queue_of
 from orakul.runners.celery.parts import Parts, quiet
 from orakul.runners.celery.stopping import TaskCancelled
@@ -70,8 +70,8 @@ class WorkerMetrics:
         self._stop: Callable[[], None] | None = None
 
     def install(self) -> None:
-        """Count and serve from the start of the worker to its end, unless the settings name no port."""
-        if not self._parts.settings.celery.metrics_port:
+        """Count from the start of the worker to its end, and serve, where the settings name a port or OTLP is sent."""
+        if not self._parts.settings.celery.metrics_port and not is_collected():
             return
         uid = f"orakul-metrics-{id(self._app)}"
         for signal, handler in (
@@ -98,7 +98,8 @@ class WorkerMetrics:
 
     def _serve(self) -> None:
         celery = self._parts.settings.celery
-        self._stop = load("orakul.exporters", "prometheus")(celery.metrics_host, celery.metrics_port)
+        if celery.metrics_port:
+            self._stop = load("orakul.exporters", "prometheus")(celery.metrics_host, celery.metrics_port)
 
     def _end(self, **_: Any) -> None:
         stop, self._stop = self._stop, None
