@@ -16,7 +16,7 @@ from orakul.reactions.occurrence import Occurrence
 from orakul.reactions.rule import Rule, StoredRule, read_rule
 from orakul.reactions.sending import attempt
 from orakul.reactions.store import ReactionStore
-from orakul.reactions.writing import sample_of, write
+from orakul.reactions.writing import Language, sample_of, write
 
 __all__ = ["NotifierItem", "RuleDesk", "RuleItem", "RuleList", "RulePreview", "RulePreviewItem", "Tried", "TriedItem"]
 
@@ -108,12 +108,18 @@ class RuleDesk:
         past: Callable[[Sequence[str], datetime, int], Sequence[Occurrence]],
         *,
         public_url: str | None = None,
+        language: Language = "en",
     ) -> None:
         self._store = store
         self._notifiers = notifiers
         self._own_rules = list(own_rules)
         self._past = past
         self._public_url = public_url
+        self._language: Language = language
+
+    def notifier_names(self) -> Sequence[str]:
+        """Return the notifiers of the settings."""
+        return self._notifiers.names()
 
     def rules(self) -> RuleList:
         """Return all rules, and the notifiers."""
@@ -187,7 +193,9 @@ class RuleDesk:
         """Send a sample to each notifier of a rule, now; say what came of it."""
         rule = self.find(rule_id).rule
         key = str(uuid.uuid4())
-        message, trouble = write(rule, rule_id, sample_of(rule), key=key, public_url=self._public_url)
+        message, trouble = write(
+            rule, rule_id, sample_of(rule), key=key, public_url=self._public_url, language=self._language
+        )
         message = msgspec.structs.replace(message, title=f"[sample] {message.title}", group=f"sample {rule_id}")
 
         def one(name: str) -> TriedItem:
@@ -220,7 +228,7 @@ class RuleDesk:
         drafts += [(now.timestamp(), draft) for draft in judge.tick(now.timestamp())]
         items, trouble = [], None
         for moment, draft in drafts[-_SHOWN:]:
-            message, wrong = write(rule, rule_id, draft, key="", public_url=self._public_url)
+            message, wrong = write(rule, rule_id, draft, key="", public_url=self._public_url, language=self._language)
             trouble = trouble or wrong
             items.append(
                 RulePreviewItem(

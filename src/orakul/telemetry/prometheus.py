@@ -26,7 +26,15 @@ from orakul.instruments import Counter, Distribution, Gauge, Snapshot, collect, 
 from orakul.operations.collection import Call, collector
 from orakul.operations.record import OperationLog
 
-__all__ = ["CONTENT_TYPE", "OperationMetrics", "exposition", "join_prometheus", "observe_process", "serve_metrics"]
+__all__ = [
+    "CONTENT_TYPE",
+    "OperationMetrics",
+    "exposition",
+    "join_prometheus",
+    "observe_durations",
+    "observe_process",
+    "serve_metrics",
+]
 
 log = logging.getLogger("orakul.metrics")
 
@@ -157,6 +165,12 @@ def observe_operations() -> None:
     )
 
 
+def observe_durations() -> None:
+    """Tell how long operations take too: from now on, and once however often this is called."""
+    if not any(isinstance(sink, OperationMetrics) for sink in collector.sinks):
+        collector.sinks.append(OperationMetrics())
+
+
 def _running() -> float:
     return len(collector.running)
 
@@ -209,8 +223,7 @@ def serve_metrics(host: str, port: int) -> Callable[[], None]:
     A forked child lets go of the port: it belongs to the process that opened it.
     """
     observe_process()
-    if not any(isinstance(sink, OperationMetrics) for sink in collector.sinks):
-        collector.sinks.append(OperationMetrics())
+    observe_durations()
     try:
         server = _Server(host, port)
     except OSError as error:

@@ -56,8 +56,7 @@ def _of_tally(tally: Tally) -> Iterator[tuple[str, tuple[str, ...], float | None
     for name, field, _ in _OF_CONSUMERS:
         yield name, key, getattr(tally, field)
     yield "orakul_deliveries_waiting", key, tally.waiting
-    if tally.oldest is not None:
-        yield "orakul_delivery_oldest_seconds", key, _age(tally.oldest)
+    yield "orakul_delivery_oldest_seconds", key, _age(tally.oldest)
 
 
 def _age(since: datetime | None) -> float:

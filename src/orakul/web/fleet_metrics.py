@@ -7,12 +7,13 @@ and counted in `orakul_scrape_errors_total`. While the journal is away nothing o
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from orakul.errors import UnavailableError
 from orakul.instruments import LEFT_OUT, counter, gauge
+from orakul.tasks.fleet_figures import Waiting
 from orakul.tasks.orders import ALL_QUEUES
 from orakul.tasks.room import Spread
 from orakul.web.event_metrics import EVENT_METRICS, events_told
@@ -25,8 +26,10 @@ _log = logging.getLogger("orakul.metrics")
 
 _FRESH = 4.0
 _BUDGET = 2.5
+_GROUPS = ("header", "cursors", "fleet", "queues", "recent", "events", "reactions")
 _MOST_NAMES = 60
 _MOST_QUEUES = 100
+_PERCENTILES = ("50", "95", "99")
 
 Told = dict[str, dict[tuple[str, ...], float]]
 
@@ -53,12 +56,12 @@ FLEET_METRICS = (
     Metric(
         "orakul_tasks_recent_duration_seconds",
         f"Time from start to end of the tasks that ended {_RECENTLY}.",
-        ("name", "queue", "quantile"),
+        ("name", "queue", "percentile"),
     ),
     Metric(
         "orakul_tasks_recent_waiting_seconds",
         f"Time that the tasks had waited that began {_RECENTLY}.",
-        ("name", "queue", "quantile"),
+        ("name", "queue", "percentile"),
     ),
     Metric("orakul_queue_tasks", "Tasks of a queue now; counted up to 10,000.", ("queue", "status")),
     Metric("orakul_queue_oldest_seconds", "How long the oldest task of a queue has been waiting.", ("queue",)),
@@ -80,6 +83,8 @@ class FleetMetrics:
         self._turn = threading.Lock()
         self._looked = float("-inf")
         self._told: Told = {}
+        for group in _GROUPS:  # from zero on, so that the first one is seen to be one more
+            LEFT_OUT.add(0, group)
         self._readers = [_Reader(self, each.name) for each in FLEET_METRICS]
         for metric, reader in zip(FLEET_METRICS, self._readers, strict=True):
             if metric.kind == "counter":
@@ -98,36 +103,23 @@ class FleetMetrics:
     def _look(self) -> Told:
         end = time.monotonic() + _BUDGET
         told: Told = {"orakul_journal_up": {(): 1}}
-        for group in (
-            self._header,
-            self._cursors,
-            self._fleet,
-            self._queues,
-            self._recent,
-            self._events,
-            self._reactions,
-        ):
+        for group in _GROUPS:
             if time.monotonic() > end:
-                self._leave_out(group, "no time is left")
+                LEFT_OUT.add(1, group)
                 continue
             try:
-                for name, values, figure in group():
+                for name, values, figure in getattr(self, f"_{group}")():
                     if figure is not None:
                         told.setdefault(name, {})[values] = figure
             except UnavailableError as error:
-                self._leave_out(group, str(error))
-                if group == self._header:
+                LEFT_OUT.add(1, group)
+                _log.debug("the figures of %s are left out: %s", group, error)
+                if group == "header":
                     return {"orakul_journal_up": {(): 0}}
             except Exception:  # noqa: BLE001 (one group that fails is no reason to hide the others)
-                _log.warning("the figures of %s cannot be read", group.__name__, exc_info=True)
-                self._leave_out(group, "it failed")
+                LEFT_OUT.add(1, group)
+                _log.warning("the figures of %s cannot be read", group, exc_info=True)
         return told
-
-    @staticmethod
-    def _leave_out(group: Callable[[], object], why: str) -> None:
-        name = group.__name__.strip("_")
-        LEFT_OUT.add(1, name)
-        _log.debug("the figures of %s are left out: %s", name, why)
 
     # -- the groups
 
@@ -187,11 +179,9 @@ class FleetMetrics:
             key = (each.name, each.queue)
             for status, count in each.counts.items():
                 yield "orakul_tasks_recent", (*key, status), count
-            for quantile, duration, waiting in zip(
-                ("0.5", "0.95", "0.99"), _of(each.duration), _of(each.waiting), strict=True
-            ):
-                yield "orakul_tasks_recent_duration_seconds", (*key, quantile), duration
-                yield "orakul_tasks_recent_waiting_seconds", (*key, quantile), waiting
+            for percentile, duration, waiting in zip(_PERCENTILES, _of(each.duration), _of(each.waiting), strict=True):
+                yield "orakul_tasks_recent_duration_seconds", (*key, percentile), duration
+                yield "orakul_tasks_recent_waiting_seconds", (*key, percentile), waiting
 
     def _events(self) -> "Figures":
         if self._parts.events is not None:
@@ -200,7 +190,9 @@ class FleetMetrics:
     def _reactions(self) -> "Figures":
         if self._parts.figures is None:
             return
-        for notifier, waiting in self._parts.figures.reactions().items():
+        known = self._parts.rules.notifier_names() if self._parts.rules is not None else ()
+        nothing = Waiting(count=0, due_at=None)
+        for notifier, waiting in (dict.fromkeys(known, nothing) | dict(self._parts.figures.reactions())).items():
             yield "orakul_reactions_waiting", (notifier,), waiting.count
             yield "orakul_reactions_oldest_seconds", (notifier,), _age(waiting.due_at)
 

@@ -40,6 +40,13 @@ def fail():
     raise ValueError("on purpose")
 
 
+@app.task
+def sometimes(number):
+    if number % 20 == 0:
+        raise ValueError("one of twenty")
+    time.sleep(number % 5 / 100)
+
+
 @app.task(bind=True, max_retries=3, default_retry_delay=0)
 def flaky(self):
     if self.request.retries == 0:

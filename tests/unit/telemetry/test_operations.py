@@ -5,12 +5,13 @@ import json
 from orakul.operations import OperationContext, collector, operation, step
 from orakul.operations.outputs import Output
 from orakul.telemetry.elastic import ECSFormatter
-from orakul.telemetry.prometheus import exposition, observe_process
+from orakul.telemetry.prometheus import exposition, observe_durations, observe_process
 
 
 def test_each_call_is_observed_once() -> None:
     observe_process()
-    observe_process()
+    observe_durations()
+    observe_durations()
     for name in ("counted a", "counted b", "counted a"):
         with operation(name):
             pass
