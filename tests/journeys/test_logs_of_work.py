@@ -2,8 +2,10 @@
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ NO_TRACES = {"OTEL_TRACES_EXPORTER": "none"}
 
 @pytest.fixture
 def fleet(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Fleet]:
-    made = Fleet(tmp_path, database_url, redis_url, app="ticketing:celery")
+    made = Fleet(tmp_path, database_url, redis_url, app="ticketing")
     yield made
     made.close()
 
@@ -36,7 +38,7 @@ def office(fleet: Fleet, **environment: str) -> tuple[Process, str]:
     """Start the web application as a newcomer does."""
     port = free_port()
     web = Process(
-        [sys.executable, "-m", "uvicorn", "ticketing:app", "--port", str(port)],
+        [sys.executable, "-m", "uvicorn", "ticketing:web", "--port", str(port)],
         log=fleet.folder / "web.log",
         env={**fleet.environment, **NO_TRACES, **environment},
         cwd=fleet.folder,
@@ -97,3 +99,30 @@ def test_what_tasks_log_stays_on_the_workers_own_log(fleet: Fleet) -> None:
     wait_for(lambda: "succeeded in" in worker.text(), "the end of the task")
     for line in ("booking seat 7", "printed by the task", "pays with"):
         assert line in worker.text()
+
+
+def test_back_ends_that_are_down_cost_the_work_nothing(fleet: Fleet) -> None:
+    """One refuses, one never answers, one says 500: each task ends as it should, and the worker in good time."""
+    with counterparty() as broken, closing(socket.create_server(("127.0.0.1", 0), backlog=64)) as silent:
+        broken.trouble = 500
+        never = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        worker = fleet.worker(
+            "-c",
+            "2",
+            APP_ELASTIC=broken.url,
+            OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{never}/v1/traces",
+            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://127.0.0.1:{free_port()}/v1/metrics",
+            OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=f"{never}/v1/logs",
+            OTEL_METRICS_EXPORTER="otlp",
+            OTEL_LOGS_EXPORTER="otlp",
+            OTEL_METRIC_EXPORT_INTERVAL="500",
+        )
+        ids = fleet.publish("result = [book.delay(n).id for n in range(100) if n != 13]")
+        for task_id in ids:
+            fleet.until(task_id, Status.COMPLETED, timeout=60)
+        worker.stop(timeout=60)
+        assert broken.asked
+    lines = lines_of(worker.text())
+    booked = {line["orakul.task.id"] for line in lines if line["message"].startswith("booking seat")}
+    assert booked == set(ids)
+    assert not [line for line in lines if line["log.level"] == "error" and "error.type" in line]

@@ -11,16 +11,19 @@ in whatever order things are imported. Handlers that the application added by it
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any, Literal, TextIO
 
 from orakul.settings.form import MASKED
 from orakul.telemetry.logs import ECSLogFormatter, ReadableFormatter, set_up_structlog
+from orakul.telemetry.pump import exit_begins
 
 __all__ = ["LogSetup", "keep", "set_up_logs"]
 
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+_CHILD_SECONDS = 1.0
 _crash = logging.getLogger("orakul.crash")
 
 
@@ -166,11 +169,13 @@ def _celery_is_set_up(logger: logging.Logger | None = None, **_: Any) -> None:
 
 
 def _celery_child_ends(**_: Any) -> None:
-    """Send what is left: a pool's child ends without what Python does at an exit."""
+    """Send what is left, within a second: a pool's child ends without what Python does at an exit."""
+    exit_begins()
+    until = time.monotonic() + _CHILD_SECONDS
     for handler in _further():
         drain = getattr(handler, "drain", None)
         if drain is not None:
-            drain(1.0)
+            drain(max(0.05, until - time.monotonic()))
 
 
 def _write_crashes_as_lines() -> None:

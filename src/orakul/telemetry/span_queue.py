@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from orakul import instruments
 from orakul.errors import MissingExtraError
+from orakul.telemetry.pump import time_left
 
 try:
     from opentelemetry.context import Context
@@ -115,7 +116,7 @@ class SpanQueue(SpanProcessor):
         if thread is None:
             return
         self._wake.set()
-        thread.join(self._bound)
+        thread.join(time_left(self._bound))
         if thread.is_alive():
             left, self._waiting = len(self._waiting) + self._flying, deque()
             DROPPED.add(left, _SIGNAL, "ended")

@@ -17,18 +17,18 @@ if "APP_PLAIN" not in os.environ:
     address = os.environ.get("APP_ELASTIC")
     set_up_logs("tickets", environment="test", also=[ElasticsearchHandler(address, every=0.1)] if address else [])
 
-celery = Celery("ticketing", broker=os.environ["APP_BROKER"])
-celery.conf.task_default_queue = os.environ["APP_QUEUE"]
-celery.conf.broker_connection_retry_on_startup = True
-install(celery)
-app = FastAPI()
-set_up("tickets", app=app, celery=celery)
-app.add_middleware(CorrelationMiddleware)
+app = Celery("ticketing", broker=os.environ["APP_BROKER"])
+app.conf.task_default_queue = os.environ["APP_QUEUE"]
+app.conf.broker_connection_retry_on_startup = True
+install(app)
+web = FastAPI()
+set_up("tickets", app=web, celery=app)
+web.add_middleware(CorrelationMiddleware)
 log = logging.getLogger("tickets")
 task_log = get_task_logger(__name__)
 
 
-@celery.task
+@app.task
 def book(seat, card_number=None):
     task_log.info("booking seat %s", seat, extra={"seat": seat})
     structlog.get_logger("prices").info("priced", seat=seat, price=12.5)
@@ -39,7 +39,7 @@ def book(seat, card_number=None):
     return seat
 
 
-@app.post("/book/{seat}")
+@web.post("/book/{seat}")
 def order(seat: int):
     log.info("order for %d", seat)
     sent = book.apply_async((seat,), {"card_number": "4111-1111-1111"}, headers={"orakul_user": "ann"})
