@@ -73,6 +73,51 @@ def test_a_wrong_rule_is_named_when_the_watcher_starts(spawn: Callable[..., Proc
         assert "Traceback" not in process.text()
 
 
+def test_serve_refuses_a_wrong_rule_and_names_file_line_and_rule(
+    spawn: Callable[..., Process], data_dir: Path, database_url: str
+) -> None:
+    """A rule that cannot be kept is not passed over in silence: the control room does not start with half of them."""
+    good = '[[rules]]\nname = "one"\nnotify = ["ops"]\nwhen = {event = "task.failed"}\n\n'
+    for text, said in (
+        (
+            f'{good}[[rules]]\nname = "two"\nnotify = ["ops"]\nwhen = {{evnt = "x"}}\n',
+            "orakul.toml:6: rules: the rule 'two': there is no when.evnt; did you mean event?",
+        ),
+        (
+            '[[pipelines.rules]]\nkind = "late"\n[[pipelines.rules]]\nkind = "rows_lost"\nthreshold = -1\n',
+            "orakul.toml:3: pipelines.rules, rule 2: the threshold is -1, and must not be negative",
+        ),
+    ):
+        (data_dir / "orakul.toml").write_text(text)
+        more = {
+            "ORAKUL_DATABASE_URL": database_url,
+            "ORAKUL_PORT": str(free_port()),
+            "ORAKUL_PIPELINES_REDIS": "redis://a",
+        }
+        configured = environment(data_dir, **more)
+        process = spawn([*ORAKUL, "serve"], env=configured, cwd=data_dir)
+        wait_for(lambda one=process: not one.alive, "serve to end")
+        assert said in process.text()
+        assert "Traceback" not in process.text()
+        assert process.wait() != 0
+
+
+def test_the_watcher_speaks_english_where_it_is_told_to(
+    spawn: Callable[..., Process], own_redis: Callable[[], RedisServer], data_dir: Path
+) -> None:
+    import redis
+
+    server = own_redis()
+    command = [*ORAKUL, "watch", "tdtp", "--port", str(server.port), "--no-journal", "--lang", "en"]
+    process = spawn(command, env=environment(data_dir), cwd=data_dir)
+    wait_for(lambda: "Connected to Redis" in process.text(), "the watcher to come in")
+    told = {"pipeline_name": "p", "status": "success", "rows_loaded": 3, "rows_exported": 1}
+    with redis.Redis.from_url(server.url) as connection:
+        wait_for(connection.pubsub_numpat, "the watcher to listen")
+        connection.publish("tdtp:pipeline:R", json.dumps(told))
+    wait_for(lambda: "WARN — 2 rows dropped by a validator or filter" in process.text(), "the warning")
+
+
 def test_run_watch_records_what_the_settings_name(
     spawn: Callable[..., Process], own_redis: Callable[[], RedisServer], data_dir: Path, database_url: str
 ) -> None:

@@ -47,7 +47,14 @@ def test_the_environment_is_stronger_than_the_file_and_options_than_both(tmp_pat
 
 @pytest.mark.parametrize("key", known().values(), ids=lambda key: key.name)
 def test_every_key_can_be_set_by_its_variable(tmp_path: Path, key: object) -> None:
-    samples = {"port": "81", "mask": "a, b", "log_level": "ERROR", "jwt.algorithm": "es256", "web.language": "ru"}
+    samples = {
+        "port": "81",
+        "mask": "a, b",
+        "log_level": "ERROR",
+        "jwt.algorithm": "es256",
+        "language": "en",
+        "web.language": "ru",
+    }
     samples |= {"operations.level": "debug", "operations.split_by_thread": "1", "operations.only_failures": "true"}
     samples |= {"operations.record": "true", "telemetry.traces": "true", "telemetry.endpoint": "http://otel:4318"}
     samples |= {"telemetry.metrics": "true", "telemetry.logs": "true", "log_format": "ecs"}

@@ -180,7 +180,9 @@ class Assembly:
 
         store, settings = PostgresReactions(self.connections), self.settings
         notifiers, own = Notifiers(settings.notifiers), rules_in(settings.rules)
-        return RuleDesk(store, notifiers, own, store.past, public_url=settings.public_url)
+        return RuleDesk(
+            store, notifiers, own, store.past, public_url=settings.public_url, language=settings.language or "en"
+        )
 
     @property
     def events(self) -> "PostgresEventRoom":
@@ -260,6 +262,7 @@ def reactions_of(settings: Settings, url: str, record: Callable[[Sequence[Event]
         rules_in(settings.rules),
         record,
         public_url=settings.public_url,
+        language=settings.language or "en",
     )
 
 
@@ -277,6 +280,7 @@ def pipelines_of(settings: Settings, connections: "Connections", recorder: Recor
         rules=read_rules(settings.pipelines.rules),
         known=PostgresPipelines(connections).known,
         look_seconds=settings.pipelines.look_seconds,
+        language=settings.language or "ru",
     )
 
 

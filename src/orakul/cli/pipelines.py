@@ -15,7 +15,7 @@ from orakul.errors import MissingExtraError, UnavailableError
 from orakul.events import Event
 from orakul.pipelines import Broken, PipelineRun, PipelineWatcher, read_rules
 from orakul.pipelines.channel import Channel
-from orakul.pipelines.words import lines_of
+from orakul.pipelines.words import Language, lines_of, sentence_of
 from orakul.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,13 +25,18 @@ __all__ = ["Printer", "watch_pipelines"]
 
 _COLOURS = {"event": "1", "success": "32", "failed": "31", "warn": "33", "running": "36", "quiet": "90"}
 _RULE = "-" * 55
+_WORDS: dict[Language, tuple[str, str]] = {
+    "ru": ("Подключен к Redis", "Слушаем события пайплайнов (Ctrl+C для остановки)..."),
+    "en": ("Connected to Redis", "Listening for events of pipelines (Ctrl+C to stop)..."),
+}
 
 
 class Printer:
     """Prints what a watcher meets."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, language: Language = "ru") -> None:
         self._json = as_json
+        self._language: Language = language
         self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self._lost = ""
 
@@ -40,8 +45,9 @@ class Printer:
         self._lost = ""
         if self._json:
             return
-        self._print("plain", f"[TDTP Orchestrator] Подключен к Redis {shown}")
-        self._print("plain", "[TDTP Orchestrator] Слушаем события пайплайнов (Ctrl+C для остановки)...")
+        connected, listening = _WORDS[self._language]
+        self._print("plain", f"[TDTP Orchestrator] {connected} {shown}")
+        self._print("plain", f"[TDTP Orchestrator] {listening}")
         self._print("quiet", _RULE)
 
     def lost(self, said: str, pause: float) -> None:
@@ -53,10 +59,11 @@ class Printer:
     def run(self, run: PipelineRun, broken: Sequence[Broken]) -> None:
         """Print a run."""
         if self._json:
-            form = msgspec.to_builtins(run) | {"data_quality": msgspec.to_builtins(list(broken))}
+            told = [msgspec.to_builtins(each) | {"message": sentence_of(each, self._language)} for each in broken]
+            form = msgspec.to_builtins(run) | {"data_quality": told}
             print(msgspec.json.encode(form).decode(), flush=True)
             return
-        self._put([self._dressed(tone, line) for tone, line in lines_of(run, broken)])
+        self._put([self._dressed(tone, line) for tone, line in lines_of(run, broken, self._language)])
 
     def unreadable(self, channel: str, said: str, raw: bytes) -> None:
         """Warn of what was no message, and go on."""
@@ -79,16 +86,18 @@ class Printer:
 
 def watch_pipelines(settings: Settings, channel: Channel, *, as_json: bool, record: bool) -> None:
     """Watch until Ctrl-C or SIGTERM: print, and record where there is a journal to record in."""
+    language = settings.language or "ru"
     rules = read_rules(settings.pipelines.rules)
     with contextlib.ExitStack() as parts, orderly_end():
         take, known = _journal(settings, parts) if record else (_forget, _nothing)
         watcher = PipelineWatcher(
             channel,
             record=take,
-            tell=Printer(as_json=as_json),
+            tell=Printer(as_json=as_json, language=language),
             rules=rules,
             known=known,
             look_seconds=settings.pipelines.look_seconds,
+            language=language,
         )
         parts.callback(watcher.stop)
         watcher.start()

@@ -47,6 +47,9 @@ def tdtp(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each run as a line of JSON.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Print only; record nothing.")] = False,
+    lang: Annotated[
+        str | None, typer.Option("--lang", help="The language of what it says: ru or en.  [ORAKUL_LANGUAGE]")
+    ] = None,
     data: Data = None,
     metrics_port: MetricsPort = 0,
     metrics_host: MetricsHost = "127.0.0.1",
@@ -70,7 +73,7 @@ def tdtp(
         raise SettingsError("--tls-ca is for --tls: say that too")
     if tls_ca is not None and not tls_ca.is_file():
         raise SettingsError(f"--tls-ca: there is no file {tls_ca}")
-    settings = load_settings({"data": data, "pipelines.redis": url})
+    settings = load_settings({"data": data, "pipelines.redis": url, "language": lang})
     set_up_logs(settings.log_level)
     serve(metrics_port, metrics_host)
     address = settings.pipelines.redis

@@ -6,10 +6,13 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from orakul.events import Event, utc_now
 from orakul.events.trace import current_trace
 from orakul.pipelines.message import PipelineRun
 from orakul.pipelines.rules import Broken
+from orakul.pipelines.words import Language, sentence_of
 
 __all__ = ["FAILED", "KIND", "SOURCE", "WITH_ERRORS", "broken_event", "events_of"]
 
@@ -19,7 +22,9 @@ FAILED = "PipelineFailed"
 WITH_ERRORS = "PipelineEndedWithErrors"
 
 
-def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str | None = None) -> list[Event]:
+def events_of(
+    run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str | None = None, language: Language = "ru"
+) -> list[Event]:
     """Return what the journal is to hold of the run; the same run gives the same events, whenever it is told."""
     made, start_id, end_id = run.ids()
     task_id = task_id or made
@@ -35,17 +40,17 @@ def events_of(run: PipelineRun, broken: Sequence[Broken] = (), *, task_id: str |
     if not run.ended:
         events.append(_event("task.in_progress", start_id, began, task_id, data, trace=trace))
     else:  # one event tells of the whole run: a second one for its start would cost the journal as much again
-        data |= {"started_at": began.isoformat(), "outcome": run.status, "result": _result(run, broken)}
+        data |= {"started_at": began.isoformat(), "outcome": run.status, "result": _result(run, broken, language)}
         if run.verdict != "success":
             data["error"] = {"type": FAILED if run.verdict == "failed" else WITH_ERRORS}
             data["error"]["message"] = run.error or f"The pipeline ended with the status {run.status!r}."
         kind = "task.completed" if run.verdict == "success" else "task.failed"
         events.append(_event(kind, end_id, ended, task_id, data, trace=trace))
-    events.extend(broken_event(run, each, task_id=task_id, moment=ended) for each in broken)
+    events.extend(broken_event(run, each, language, task_id=task_id, moment=ended) for each in broken)
     return events
 
 
-def broken_event(run: PipelineRun, broken: Broken, *, task_id: str, moment: datetime) -> Event:
+def broken_event(run: PipelineRun, broken: Broken, language: Language, *, task_id: str, moment: datetime) -> Event:
     """Return the event of a rule that a run broke, or that is broken as no run came after this one."""
     told = f"{task_id} {broken.rule} {broken.kind}".encode()
     return _event(
@@ -56,11 +61,7 @@ def broken_event(run: PipelineRun, broken: Broken, *, task_id: str, moment: date
         {
             "pipeline_name": run.pipeline_name,
             "result_name": run.result_name,
-            "rule": broken.rule,
-            "kind": broken.kind,
-            "threshold": broken.threshold,
-            "value": broken.value,
-            "message": broken.message,
+            **_told(broken, language),
         },
     )
 
@@ -79,6 +80,10 @@ def _event(
     )
 
 
+def _told(broken: Broken, language: Language) -> dict[str, Any]:
+    return {**msgspec.to_builtins(broken), "message": sentence_of(broken, language)}
+
+
 def _times(run: PipelineRun) -> tuple[datetime, datetime]:
     """Return when it began and ended; what was not said is the present moment."""
     now = utc_now()
@@ -92,7 +97,7 @@ def _times(run: PipelineRun) -> tuple[datetime, datetime]:
     return began, max(ended, began)
 
 
-def _result(run: PipelineRun, broken: Sequence[Broken]) -> dict[str, Any]:
+def _result(run: PipelineRun, broken: Sequence[Broken], language: Language) -> dict[str, Any]:
     result: dict[str, Any] = {
         "result_name": run.result_name,
         "rows_loaded": run.rows_loaded,
@@ -100,7 +105,7 @@ def _result(run: PipelineRun, broken: Sequence[Broken]) -> dict[str, Any]:
         "duration_ms": run.duration_ms,
     }
     if broken:
-        result["data_quality"] = [{"rule": each.rule, "message": each.message} for each in broken]
+        result["data_quality"] = [_told(each, language) for each in broken]
     if run.extra:
         result["extra"] = run.extra
     if run.oddities:

@@ -21,7 +21,7 @@ import msgspec
 from orakul.errors import SettingsError
 from orakul.pipelines.message import PipelineRun
 from orakul.pipelines.rhythm import History, Usual
-from orakul.pipelines.words import rows_lost
+from orakul.settings import place_of
 
 __all__ = ["DEFAULT", "HISTORICAL", "Broken", "Rule", "RuleKind", "broken_by", "late", "read_rules", "rules_for"]
 
@@ -45,13 +45,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule that was broken: by what value, and a sentence about it."""
+    """A rule that was broken: by what value, and what is usual where it is about that; in a sentence: `sentence_of`."""
 
     rule: str
     kind: RuleKind
     threshold: float
     value: float
-    message: str
+    usual: float | None = None
 
 
 HISTORICAL = frozenset(("fewer_rows", "late"))
@@ -65,7 +65,7 @@ def read_rules(tables: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
 
 
 def _read(number: int, table: Mapping[str, Any]) -> Rule:
-    where = f"pipelines.rules, rule {number}"
+    where = f"{place_of('pipelines.rules', number)}pipelines.rules, rule {number}"
     for key in table:
         if key not in _KEYS:
             raise SettingsError(f"{where}: there is no key {key!r}{_nearest(key, _KEYS)}")
@@ -104,12 +104,12 @@ def broken_by(run: PipelineRun, rules: Sequence[Rule], history: History) -> list
 def _broken(rule: Rule, run: PipelineRun, history: History) -> Broken | None:
     lost, loaded = run.lost, run.rows_loaded
     if rule.kind == "rows_lost" and lost is not None and abs(lost) > rule.threshold:
-        return _told(rule, lost, rows_lost(lost))
+        return _told(rule, lost)
     if rule.kind == "share_lost" and lost is not None and loaded and lost / loaded > rule.threshold:
-        return _told(rule, lost / loaded, f"потеряно {lost / loaded:.1%} строк (допустимо {rule.threshold:.1%})")
+        return _told(rule, lost / loaded)
     usual = history.usual().rows if rule.kind == "fewer_rows" and loaded is not None else None
     if usual and loaded is not None and loaded < usual * rule.threshold:
-        return _told(rule, loaded, f"загружено строк: {loaded}, обычно около {usual:.0f}")
+        return _told(rule, loaded, usual)
     return None
 
 
@@ -117,17 +117,9 @@ def late(rules: Sequence[Rule], usual: Usual, silent_seconds: float) -> Broken |
     """Return which of the rules that hold for a pipeline is broken by so long a silence."""
     for rule in rules:
         if rule.kind == "late" and usual.seconds and silent_seconds > usual.seconds * rule.threshold:
-            text = f"опаздывает: тишина {_span(silent_seconds)}, обычно запуск раз в {_span(usual.seconds)}"
-            return _told(rule, silent_seconds, text)
+            return _told(rule, silent_seconds, usual.seconds)
     return None
 
 
-def _told(rule: Rule, value: float, message: str) -> Broken:
-    return Broken(rule=rule.name, kind=rule.kind, threshold=rule.threshold, value=value, message=message)
-
-
-def _span(seconds: float) -> str:
-    for length, unit in ((86400.0, "д"), (3600.0, "ч"), (60.0, "мин")):
-        if seconds >= length:
-            return f"{seconds / length:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{seconds:.0f} с"
+def _told(rule: Rule, value: float, usual: float | None = None) -> Broken:
+    return Broken(rule=rule.name, kind=rule.kind, threshold=rule.threshold, value=value, usual=usual)

@@ -24,6 +24,7 @@ from orakul.pipelines.message import STATE, PipelineRun, read_message
 from orakul.pipelines.recording import broken_event, events_of
 from orakul.pipelines.rhythm import History
 from orakul.pipelines.rules import DEFAULT, HISTORICAL, Broken, Rule, broken_by, late, rules_for
+from orakul.pipelines.words import Language, sentence_of
 
 __all__ = ["PipelineWatcher", "Tell"]
 
@@ -91,6 +92,7 @@ class PipelineWatcher:
         rules: Sequence[Rule] = DEFAULT,
         known: Callable[[str], Iterable[tuple[datetime, int | None]]] = lambda _name: (),
         look_seconds: float = 15.0,
+        language: Language = "ru",
     ) -> None:
         self._channel = channel
         self._record = record
@@ -99,6 +101,7 @@ class PipelineWatcher:
         # Earlier runs are a question to the journal for each new name: asked only where a rule looks at them.
         self._known = known if any(rule.kind in HISTORICAL for rule in rules) else lambda _name: ()
         self._look_seconds = look_seconds
+        self._language: Language = language
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -184,7 +187,7 @@ class PipelineWatcher:
             _HEARD.add(1, "taken")
         if self._tell is not None:
             self._tell.run(run, broken)
-        return events_of(run, broken, task_id=task_id)
+        return events_of(run, broken, task_id=task_id, language=self._language)
 
     def _memory(self, name: str) -> _Memory:
         memory = self._memories.get(name)
@@ -263,5 +266,5 @@ class PipelineWatcher:
                     found.append((run, broken))
         for run, broken in found:
             _LATE.add()
-            self._record(broken_event(run, broken, task_id=run.ids()[0], moment=now))
-            _log.warning("%s -> %s: %s", run.pipeline_name, run.result_name, broken.message)
+            self._record(broken_event(run, broken, self._language, task_id=run.ids()[0], moment=now))
+            _log.warning("%s -> %s: %s", run.pipeline_name, run.result_name, sentence_of(broken, self._language))

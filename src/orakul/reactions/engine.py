@@ -23,7 +23,7 @@ from orakul.reactions.making import GROUP, Notifiers
 from orakul.reactions.occurrence import occurrence_of
 from orakul.reactions.rule import StoredRule
 from orakul.reactions.store import Delivery, LostTurnError, ReactionStore, Turn
-from orakul.reactions.writing import write
+from orakul.reactions.writing import Language, write
 from orakul.tasks.feed import Entry, Feed
 
 __all__ = ["Engine"]
@@ -55,6 +55,7 @@ class Engine:
         rules: Sequence[StoredRule],
         *,
         public_url: str | None = None,
+        language: Language = "en",
         wake: Callable[[], None] = lambda: None,
         tell: Callable[[Sequence[Delivery]], None] = lambda _: None,
     ) -> None:
@@ -63,6 +64,7 @@ class Engine:
         self._notifiers = notifiers
         self._own_rules = list(rules)
         self._public_url = public_url
+        self._language: Language = language
         self._wake = wake
         self._tell = tell
         self._judges: dict[str, Judge] = {}
@@ -226,7 +228,13 @@ class Engine:
             for group in groups:
                 key = str(uuid.uuid4())
                 message, wrong = write(
-                    stored.rule, stored.rule_id, draft, key=key, public_url=self._public_url, group=group
+                    stored.rule,
+                    stored.rule_id,
+                    draft,
+                    key=key,
+                    public_url=self._public_url,
+                    language=self._language,
+                    group=group,
                 )
                 if wrong != judge.state.trouble:
                     judge.state.trouble, judge.rule_changed = wrong, True

@@ -207,8 +207,8 @@ def rules_of(given: Sequence[Mapping[str, Any]]) -> list[StoredRule]:
         try:
             rule = read_rule(form)
         except InvalidQueryError as error:
-            raise SettingsError(f"{place_of('rules')}rules: the rule {name!r}: {error}") from error
+            raise SettingsError(f"{place_of('rules', number)}rules: the rule {name!r}: {error}") from error
         if rule.name in found:
-            raise SettingsError(f"{place_of('rules')}rules: there are two rules {rule.name!r}")
+            raise SettingsError(f"{place_of('rules', number)}rules: there are two rules {rule.name!r}")
         found[rule.name] = StoredRule(rule_id=f"file:{rule.name}", rule=rule, source="file")
     return list(found.values())

@@ -9,6 +9,7 @@ from orakul.reactions.making import Notifiers
 from orakul.reactions.rule import StoredRule
 from orakul.reactions.sending import Sender
 from orakul.reactions.store import ReactionStore
+from orakul.reactions.writing import Language
 from orakul.tasks.feed import Feed
 
 __all__ = ["Reactions"]
@@ -26,6 +27,7 @@ class Reactions:
         record: Callable[[Sequence[Event]], object],
         *,
         public_url: str | None = None,
+        language: Language = "en",
     ) -> None:
         self.notifiers = notifiers
         self.sender = Sender(store, notifiers, record)
@@ -35,6 +37,7 @@ class Reactions:
             notifiers,
             rules,
             public_url=public_url,
+            language=language,
             wake=self.sender.wake,
             tell=self.sender.tell,
         )

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,35 +13,74 @@ from orakul.reactions.occurrence import Occurrence
 from orakul.reactions.rule import Rule
 from orakul.reactions.templates import TemplateError, render
 
-__all__ = ["sample_of", "write"]
+__all__ = ["Language", "sample_of", "write"]
+
+Language = Literal["ru", "en"]
 
 _LONGEST_TITLE = 200
 _SEVERITY: dict[str, Severity] = {"failed": "error", "cancelled": "warning", "completed": "info"}
-_TITLES = {
-    "alert": "{{ name or event_type }}{{ ' ' + status if status }}{{ ' × ' ~ count if count > 1 }}",
-    "recovered": "{{ name or event_type }} works again",
-    "over": "{{ rule }}: {{ count }} more",
+_FACTS = "{% if error.type %}{{ error.type }}: {% endif %}{{ error.message or data.message or '' }}"
+_TITLES: dict[Language, dict[str, str]] = {
+    "en": {
+        "alert": "{{ name or event_type }}{{ ' ' + status if status }}{{ ' × ' ~ count if count > 1 }}",
+        "recovered": "{{ name or event_type }} works again",
+        "over": "{{ rule }}: {{ count }} more",
+    },
+    "ru": {
+        "alert": "{{ name or event_type }}{{ ': ' + status_word if status }}{{ ' × ' ~ count if count > 1 }}",
+        "recovered": "{{ name or event_type }} снова работает",
+        "over": "{{ rule }}: ещё {{ count }}",
+    },
 }
-_TEXTS = {
-    "alert": "{% if error.type %}{{ error.type }}: {% endif %}{{ error.message or '' }}",
-    "recovered": "After {{ count }} failed since {{ first }}.",
-    "over": "{{ count }} events in {{ groups }} groups were more than this rule tells of one by one ({{ limit }}).",
+_TEXTS: dict[Language, dict[str, str]] = {
+    "en": {
+        "alert": _FACTS,
+        "recovered": "After {{ count }} failed since {{ first }}.",
+        "over": "{{ count }} events in {{ groups }} groups were more than this rule tells of one by one ({{ limit }}).",
+    },
+    "ru": {
+        "alert": _FACTS,
+        "recovered": "Перед этим ошибок: {{ count }}, первая {{ first }}.",
+        "over": "Событий: {{ count }}, групп: {{ groups }} — больше, чем правило сообщает по одному ({{ limit }}).",
+    },
+}
+_STATUSES = {
+    "pending": "ожидает",
+    "in_progress": "выполняется",
+    "completed": "выполнено",
+    "failed": "ошибка",
+    "cancelled": "отменено",
+}
+_LABELS: dict[Language, tuple[str, ...]] = {
+    "en": ("Task", "Queue", "Count", "First", "At", "Rule"),
+    "ru": ("Задача", "Очередь", "Число", "Первое", "Когда", "Правило"),
+}
+_WRONG: dict[Language, str] = {
+    "en": "The template of the rule {} is wrong: {}",
+    "ru": "Шаблон правила {} неверен: {}",
 }
 
 
 def write(
-    rule: Rule, rule_id: str, draft: Draft, *, key: str, public_url: str | None, group: str | None = None
+    rule: Rule,
+    rule_id: str,
+    draft: Draft,
+    *,
+    key: str,
+    public_url: str | None,
+    group: str | None = None,
+    language: Language = "en",
 ) -> tuple[Message, str | None]:
     """Return the message, and what is wrong with the rule's templates. `group`: one of a recovery's members."""
     values = _values(rule, draft)
     own = draft.kind == "alert"
-    title, wrong_title = _written(rule.title if own else "", _TITLES[draft.kind], values)
-    text, wrong_text = _written(rule.text if own else "", _TEXTS[draft.kind], values)
+    title, wrong_title = _written(rule.title if own else "", _TITLES[language][draft.kind], values)
+    text, wrong_text = _written(rule.text if own else "", _TEXTS[language][draft.kind], values)
     wrong = "; ".join(
         f"{name}: {each}" for name, each in (("title", wrong_title), ("text", wrong_text)) if each is not None
     )
     if wrong:
-        text = f"{text}\n\n(The template of the rule {rule.name} is wrong: {wrong})".strip()
+        text = f"{text}\n\n({_WRONG[language].format(rule.name, wrong)})".strip()
     one = msgspec.convert(draft.sample, Occurrence, strict=False)
     message = Message(
         key=key,
@@ -51,7 +90,7 @@ def write(
         link=f"{public_url.rstrip('/')}/?task={one.task_id}" if public_url and one.task_id else None,
         group=f"{rule_id} {_digest(group or draft.group)}",
         count=draft.count,
-        fields=_fields(rule, draft, one),
+        fields=_fields(rule, draft, one, language),
         event={
             "seq": one.seq,
             "event_type": one.event_type,
@@ -74,16 +113,17 @@ def _severity(rule: Rule, draft: Draft, one: Occurrence) -> Severity:
     return rule.severity or _SEVERITY.get(one.status, "warning" if one.error else "info")
 
 
-def _fields(rule: Rule, draft: Draft, one: Occurrence) -> dict[str, str]:
-    facts = {
-        "Task": one.task_id,
-        "Queue": one.queue or None,
-        "Count": str(draft.count) if draft.count > 1 else None,
-        "First": _moment(draft.first) if draft.count > 1 else None,
-        "At": _moment(draft.last),
-        "Rule": rule.name,
-    }
-    return {name: value for name, value in facts.items() if value}
+def _fields(rule: Rule, draft: Draft, one: Occurrence, language: Language) -> dict[str, str]:
+    many = draft.count > 1
+    facts = (
+        one.task_id,
+        one.queue or None,
+        str(draft.count) if many else None,
+        _moment(draft.first) if many else None,
+        _moment(draft.last),
+        rule.name,
+    )
+    return {name: value for name, value in zip(_LABELS[language], facts, strict=True) if value}
 
 
 def _moment(seconds: float) -> str:
@@ -98,6 +138,7 @@ def _values(rule: Rule, draft: Draft) -> dict[str, Any]:
     return {
         **{name: "" if value is None else value for name, value in sample.items()},
         "data": data,
+        "status_word": _STATUSES.get(str(sample.get("status")), sample.get("status") or ""),
         "error": {"type": "", "message": "", "traceback": "", "place": "", **{k: v or "" for k, v in error.items()}},
         "rule": rule.name,
         "group": draft.group,

@@ -382,6 +382,13 @@ class Settings(Section, frozen=True, kw_only=True):
             description="Where a trace is shown, with `{trace_id}` in it: `https://jaeger.example.com/trace/{trace_id}`."
         ),
     ] = None
+    language: Annotated[
+        Literal["ru", "en"] | None,
+        Meta(
+            description="Language of messages of reactions, and of what the watcher of pipelines says; unset: English,"
+            " and Russian as its document shows. That of the page is `web.language`."
+        ),
+    ] = None
     public_url: Annotated[
         _WebAddress | None,
         Meta(description="Where people find this Orakul, `https://orakul.example.com`: links in messages lead there."),

@@ -165,14 +165,28 @@ def _tables() -> frozenset[str]:
     return frozenset(name for name, key in known().items() if _is_form(key.type))
 
 
-def place_of(name: str) -> str:
-    """Return `file:line: ` of a dotted key of the file in use, for messages; nothing where it is not to be found."""
+_TABLE_OF_MANY = re.compile(r"\s*\[\[\s*([^\[\]]+?)\s*\]\]")
+
+
+def place_of(name: str, nth: int = 0) -> str:
+    """Return `file:line: ` of a dotted key of the file in use, for messages; nothing where it is not to be found.
+
+    With `nth`, of the table of that number under `[[name]]`.
+    """
     try:
         file = _file(os.environ, Path.cwd())
         text = file.read_text("utf-8") if file else ""
     except (OSError, UnicodeDecodeError, SettingsError):
         return ""
-    return f"{file}:{_line_of(text, name)}: " if file else ""
+    if not file:
+        return ""
+    heads = [number for number, line in enumerate(text.splitlines(), 1) if _head(line) == name]
+    return f"{file}:{heads[nth - 1] if 0 < nth <= len(heads) else _line_of(text, name)}: "
+
+
+def _head(line: str) -> str:
+    found = _TABLE_OF_MANY.match(line)
+    return re.sub(r"[\s\"']", "", found[1]) if found else ""
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

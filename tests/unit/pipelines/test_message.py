@@ -12,8 +12,8 @@ from orakul.errors import InvalidEventError, SettingsError
 from orakul.pipelines.message import read_message
 from orakul.pipelines.recording import events_of
 from orakul.pipelines.rhythm import History, Usual
-from orakul.pipelines.rules import DEFAULT, broken_by, late, read_rules, rules_for
-from orakul.pipelines.words import lines_of
+from orakul.pipelines.rules import DEFAULT, Broken, RuleKind, broken_by, late, read_rules, rules_for
+from orakul.pipelines.words import lines_of, sentence_of
 from orakul.tasks.projection import project
 from orakul.tasks.status import Status
 
@@ -199,3 +199,26 @@ def test_what_is_usual_takes_some_runs_to_be_known() -> None:
     moments = [datetime(2025, 11, 18, hour, tzinfo=UTC) for hour in (1, 2, 3, 4)]
     assert History((moment, 10) for moment in moments[:2]).usual() == Usual()
     assert History((moment, 10) for moment in reversed(moments)).usual() == Usual(seconds=3600.0, rows=10.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "usual", "russian", "english"),
+    [
+        ("rows_lost", 2, None, "2 строки отброшено валидатором/фильтром", "2 rows dropped by a validator or filter"),
+        ("rows_lost", 1, None, "1 строка отброшена валидатором/фильтром", "1 row dropped by a validator or filter"),
+        ("rows_lost", -11, None, "выгружено на 11 строк больше, чем загружено", "11 rows more exported than loaded"),
+        ("share_lost", 0.05, None, "потеряно 5.0% строк (допустимо 1.0%)", "5.0% of rows lost (1.0% allowed)"),
+        ("fewer_rows", 30, 100.0, "загружено строк: 30, обычно около 100", "30 rows loaded, usually about 100"),
+        (
+            *("late", 9000.0, 3600.0),
+            *("опаздывает: тишина 2.5 ч, обычно запуск раз в 1 ч", "late: silent for 2.5 h, usually a run every 1 h"),
+        ),
+    ],
+)
+def test_a_broken_rule_is_said_in_both_languages(
+    kind: RuleKind, value: float, usual: float | None, russian: str, english: str
+) -> None:
+    broken = Broken(rule="r", kind=kind, threshold=0.01, value=value, usual=usual)
+    assert (sentence_of(broken), sentence_of(broken, "en")) == (russian, english)
+    run = read_message(told(error="x"), CHANNEL)
+    assert f"WARN — {english}" in "".join(line for _, line in lines_of(run, [broken], "en"))
