@@ -7,6 +7,7 @@ import type { PageEntry } from "./pages";
 import { maySee } from "./pages";
 import { hrefTo } from "./place";
 import { useRoom } from "./room";
+import { useTitle } from "./useTitle";
 
 interface Props {
   entry: PageEntry | null;
@@ -18,9 +19,7 @@ export function PageOutlet({ entry, rest }: Props) {
   const { t, i18n } = useLingui();
   const { me } = useRoom();
   const title = entry ? i18n._(entry.title) : t`No such page`;
-  useEffect(() => {
-    document.title = `${title} · Orakul`;
-  }, [title]);
+  useTitle(title);
   if (!entry) return <Note words={t`There is no such page`} />;
   if (!maySee(entry, me)) return <Note words={t`This page is not for your role`} />;
   const Page = entry.component;

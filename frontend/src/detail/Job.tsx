@@ -13,7 +13,7 @@ const SHOWN = 100;
 const READ_MOST = 20; // pages of a thousand
 
 /** What came of each task of a job, what went wrong first. */
-async function readResults(jobId: string, signal: AbortSignal): Promise<BulkResult[]> {
+async function readResults(jobId: string, running: boolean, signal: AbortSignal): Promise<BulkResult[]> {
   const items: BulkResult[] = [];
   let after: string | null = null;
   for (let pages = 0; pages < READ_MOST; pages += 1) {
@@ -22,14 +22,16 @@ async function readResults(jobId: string, signal: AbortSignal): Promise<BulkResu
     after = page.next;
     if (after === null) break;
   }
-  return failuresFirst(items);
+  return failuresFirst(items, running);
 }
 
 const RANK: Record<string, number> = { failed: 0, skipped: 1, done: 3 };
 
-/** Order results: failures, then what was left as it was, then what waits, then what was done. */
-export const failuresFirst = (items: readonly BulkResult[]): BulkResult[] =>
-  [...items].sort((a, b) => (RANK[a.result ?? ""] ?? 2) - (RANK[b.result ?? ""] ?? 2) || a.number - b.number);
+/** Order results: failures, then what was left as it was, what waits, what was done, and what an abort never reached. */
+export function failuresFirst(items: readonly BulkResult[], running = true): BulkResult[] {
+  const rank = ({ result }: BulkResult): number => RANK[result ?? ""] ?? (running ? 2 : 4);
+  return [...items].sort((a, b) => rank(a) - rank(b) || a.number - b.number);
+}
 
 export default function Job({ jobId }: { jobId: string }) {
   const { t } = useLingui();
@@ -38,7 +40,7 @@ export default function Job({ jobId }: { jobId: string }) {
   const through = job ? job.done + job.failed + job.skipped : 0;
   const results = useQuery({
     queryKey: ["bulk-results", jobId, job?.status === "running" ? Math.floor(through / 500) : "ended"],
-    queryFn: ({ signal }) => readResults(jobId, signal),
+    queryFn: ({ signal }) => readResults(jobId, job?.status === "running", signal),
     enabled: job !== undefined,
     placeholderData: (before) => before,
   });
@@ -59,7 +61,7 @@ export default function Job({ jobId }: { jobId: string }) {
             <button type="button" className="link mono" onClick={() => changeView({ task: item.task_id })}>
               {visible(item.task_id.slice(0, 200))}
             </button>
-            <span className="job-result">{words[item.result ?? ""] ?? t`Waits`}</span>
+            <span className="job-result">{words[item.result ?? ""] ?? (job.status === "running" ? t`Waits` : t`Not reached`)}</span>
             {item.said && <span className="job-said">{visible(item.said.slice(0, 500))}</span>}
           </li>
         ))}

@@ -2,10 +2,12 @@ import { useLingui } from "@lingui/react/macro";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { useCommands } from "#/app/commands";
-import { useRoom } from "#/app/room";
+import { useRoom, useTask } from "#/app/room";
 import { useKeys } from "#/app/useKeys";
+import { useTitle } from "#/app/useTitle";
 import { changeView, currentView, formatView, isFiltered, parseView, queryOf, useView } from "#/app/view";
 import { questionStore } from "#/pieces/confirm";
+import { visible } from "#/texts/format";
 
 import { BrushStrip, brushIsOpen, hasBrush, keepBrush } from "./BrushStrip";
 import { BulkBar } from "./BulkBar";
@@ -135,6 +137,9 @@ export function ListPage({ quiet, onKeys }: Props) {
     list: () => grid.current?.focus(),
     keys: onKeys,
   });
+
+  const opened = useTask(view.task ?? "");
+  useTitle(view.task === null ? t`Tasks` : opened?.name ? visible(opened.name) : view.task);
 
   const at = view.task === null ? -1 : ids.indexOf(view.task);
   return (
