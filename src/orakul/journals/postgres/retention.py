@@ -25,7 +25,7 @@ __all__ = ["PostgresRetention", "forget"]
 _log = logging.getLogger("orakul.postgres")
 
 _BATCH = 2_000
-_AT_ONCE = 200
+_AT_ONCE = 100
 """So many tasks are deleted under the journal's lock at a time."""
 _BREATH = 0.02
 """Between two deletes of tasks, in seconds: lists and appends go first."""
@@ -44,13 +44,14 @@ _LEFT_ONLY = (
     " WHERE t.task_id = e.task_id AND t.status IN ('pending', 'in_progress')) LIMIT 1)"
 )
 _FOUND: LiteralString = """
-SELECT task_id, finished_at FROM orakul.tasks t
+SELECT task_id, finished_at, (SELECT w.created_at FROM orakul.task_words w WHERE w.task_id = t.task_id)
+FROM orakul.tasks t
 WHERE finished_at < %(before)s AND finished_at >= %(from)s AND {kinds}
   AND NOT EXISTS (SELECT FROM orakul.tasks above WHERE above.task_id IN (t.parent_id, t.root_id)
                   AND above.status IN ('pending', 'in_progress'))
 ORDER BY finished_at LIMIT %(batch)s
 """
-"""Ended tasks; not those below what is still open."""
+"""Ended tasks; not those below what is still open. Their words go with them: looked at, so that they are in memory."""
 _DELETED: LiteralString = """
 WITH old AS MATERIALIZED (
     SELECT task_id FROM orakul.tasks t WHERE task_id = ANY(%(ids)s) AND finished_at < %(before)s AND NOT EXISTS (
@@ -61,7 +62,11 @@ WITH old AS MATERIALIZED (
 DELETE FROM orakul.tasks USING old WHERE tasks.task_id = old.task_id
 """
 """Those of them that have still ended, and the messages kept for their retry."""
-_LOCK: LiteralString = "SELECT pg_advisory_xact_lock(orakul.lock_key())"
+_LOCK: LiteralString = """
+SELECT set_config('synchronous_commit', 'off', true);
+SELECT pg_advisory_xact_lock(orakul.lock_key())
+"""
+"""The disk is not waited for with the lock in hand: what a crash brings back goes the next time."""
 
 _COUNT_TASKS: LiteralString = """
 SELECT kind, (finished_at AT TIME ZONE 'UTC')::date, count(*) FROM (
@@ -220,7 +225,7 @@ def _delete_tasks(
     given = {**values, "before": before, "from": after, "batch": _BATCH}
     rows = connection.execute(_FOUND.format(kinds=kinds), given).fetchall()
     for first in range(0, len(rows), _AT_ONCE):
-        ids = [task_id for task_id, _ in rows[first : first + _AT_ONCE]]
+        ids = [row[0] for row in rows[first : first + _AT_ONCE]]
         with connection.transaction():
             connection.execute(_LOCK)
             connection.execute(_DELETED, {"ids": ids, "before": before})
