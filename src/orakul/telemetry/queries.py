@@ -1,6 +1,7 @@
 """SQLAlchemy's statements as spans: of every engine, whenever it was made, and of each statement once.
 
-Where the driver is psycopg, its own instrumentation tells; where OpenTelemetry's of SQLAlchemy is in use, that one.
+Where the calls of the driver are spans (psycopg, asyncpg), those tell; where OpenTelemetry's instrumentation of
+SQLAlchemy is in use, that one.
 """
 
 import sys
@@ -14,7 +15,11 @@ from opentelemetry.trace.status import Status, StatusCode
 __all__ = ["listen"]
 
 _KEY = "orakul_span"
-_TOLD_BY_DRIVER = frozenset(("psycopg", "psycopg_async"))
+_DRIVERS = {"psycopg": "psycopg.PsycopgInstrumentor", "psycopg_async": "psycopg.PsycopgInstrumentor"}
+_DRIVERS |= {"asyncpg": "asyncpg.AsyncPGInstrumentor"}
+"""Whose instrumentation tells of the statements that go through them."""
+
+_SQLALCHEMY = "sqlalchemy.SQLAlchemyInstrumentor"
 _LONGEST = 4000
 _listens = False
 
@@ -36,7 +41,8 @@ def listen() -> bool:
 
 def _before(connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:  # noqa: FBT001 (SQLAlchemy's own form)
     dialect = connection.dialect
-    if context is None or dialect.driver in _TOLD_BY_DRIVER or _told_otherwise() or not is_instrumentation_enabled():
+    told = _is_in_use(_SQLALCHEMY) or _is_in_use(_DRIVERS.get(dialect.driver, ""))
+    if context is None or told or not is_instrumentation_enabled():
         return
     url = connection.engine.url
     words = statement.split(None, 1)
@@ -69,6 +75,8 @@ def _failed(failure: Any) -> None:
         span.end()
 
 
-def _told_otherwise() -> bool:
-    module = sys.modules.get("opentelemetry.instrumentation.sqlalchemy")
-    return module is not None and bool(module.SQLAlchemyInstrumentor().is_instrumented_by_opentelemetry)
+def _is_in_use(instrumentation: str) -> bool:
+    """Tell whether an instrumentation of OpenTelemetry's is in use, whenever that began."""
+    name, _, kind = instrumentation.partition(".")
+    module = sys.modules.get(f"opentelemetry.instrumentation.{name}") if name else None
+    return module is not None and bool(getattr(module, kind)().is_instrumented_by_opentelemetry)
