@@ -10,7 +10,6 @@ MetricsPort = Annotated[
     int,
     typer.Option(
         "--metrics-port",
-        envvar="ORAKUL_METRICS_PORT",
         min=0,
         max=65535,
         help="Serve /metrics for Prometheus at this port; 0: none.",
@@ -18,9 +17,7 @@ MetricsPort = Annotated[
 ]
 MetricsHost = Annotated[
     str,
-    typer.Option(
-        "--metrics-host", envvar="ORAKUL_METRICS_HOST", help="Address that /metrics listens on; 0.0.0.0: all."
-    ),
+    typer.Option("--metrics-host", help="Address that /metrics listens on; 0.0.0.0: all."),
 ]
 
 
