@@ -178,9 +178,11 @@ def test_what_is_asked_for_as_differences_is_told_as_differences() -> None:
     counted = instruments.Snapshot("c", "counter", "", "", (), {(): 5.0})
     spread = instruments.Snapshot("h", "histogram", "", "", (), {(): instruments.Distribution((1.0,), (1, 2), 3.0)})
     points = Points(delta_counters=True, delta_histograms=True)
-    first, second = points.of([counted, spread]), points.of([counted, spread])
-    assert [made[0].data.data_points[0].value for made in (first, second)] == [5, 0]
-    assert [made[1].data.data_points[0].count for made in (first, second)] == [3, 0]
+    first, again = points.of([counted, spread]), points.of([counted, spread])
+    points.taken()
+    second = points.of([counted, spread])
+    assert [made[0].data.data_points[0].value for made in (first, again, second)] == [5, 5, 0]
+    assert [made[1].data.data_points[0].count for made in (first, again, second)] == [3, 3, 0]
     assert json.loads(first[0].to_json())["data"]["aggregation_temporality"] == 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-RUN = {"consumers.md", "exports.md", "operations.md", "extending.md", "telemetry.md"}
+RUN = {"consumers.md", "exports.md", "operations.md", "extending.md", "telemetry.md", "logs.md"}
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name in RUN]
 
 

@@ -12,16 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orakul.telemetry.correlation import CorrelationMiddleware, correlated, correlation_id
+    from orakul.telemetry.elasticsearch import ElasticsearchHandler
+    from orakul.telemetry.logs import ECSLogFormatter, ECSRenderer
+    from orakul.telemetry.logs_setup import set_up_logs
     from orakul.telemetry.tracing import Tracing, set_up
 
-__all__ = ["CorrelationMiddleware", "Tracing", "correlated", "correlation_id", "set_up"]
+__all__ = [
+    "CorrelationMiddleware",
+    "ECSLogFormatter",
+    "ECSRenderer",
+    "ElasticsearchHandler",
+    "Tracing",
+    "correlated",
+    "correlation_id",
+    "set_up",
+    "set_up_logs",
+]
 
 _HOMES = {
     "CorrelationMiddleware": "correlation",
+    "ECSLogFormatter": "logs",
+    "ECSRenderer": "logs",
+    "ElasticsearchHandler": "elasticsearch",
     "Tracing": "tracing",
     "correlated": "correlation",
     "correlation_id": "correlation",
     "set_up": "tracing",
+    "set_up_logs": "logs_setup",
 }
 
 

@@ -139,6 +139,7 @@ class _Both(points.MetricExporter):
         told = [points.ResourceMetrics(resource=self._resource, scope_metrics=scopes, schema_url="")]
         outcome = self._exporter.export(points.MetricsData(told), timeout_millis=timeout_millis, **kwargs)
         if outcome is points.MetricExportResult.SUCCESS:
+            self._points.taken()
             SENT.add(len(ours), "metrics")
         else:
             DROPPED.add(len(ours), "metrics", "refused")
@@ -161,6 +162,8 @@ class Points:
         self._began = time.time_ns()
         self._last = self._began
         self._before: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._now: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._told = self._began
         self._pid = os.getpid()
 
     def of(self, snapshots: list[Snapshot]) -> list[points.Metric]:
@@ -168,13 +171,16 @@ class Points:
         now = time.time_ns()
         if self._pid != os.getpid():  # a forked child counts from zero
             self._pid, self._before, self._began, self._last = os.getpid(), {}, now, now
-        made = [
+        self._now, self._told = {}, now
+        return [
             points.Metric(name=each.name, description=each.said, unit=each.unit, data=self._data(each, now))
             for each in snapshots
             if each.samples
         ]
-        self._last = now
-        return made
+
+    def taken(self) -> None:
+        """Begin the next differences where the last ones ended; those that were not taken are told again."""
+        self._before, self._last = self._now, self._told
 
     def _data(self, each: Snapshot, now: int) -> Any:
         samples: list[tuple[tuple[str, ...], dict[str, str], Any]] = [
@@ -197,7 +203,7 @@ class Points:
         if not self._delta_counters:
             return points.NumberDataPoint(labels, self._began, now, value)
         before = self._before.get((name, values), 0)
-        self._before[name, values] = value
+        self._now[name, values] = value
         return points.NumberDataPoint(labels, self._last, now, max(0, value - before))
 
     def _histogram(
@@ -206,7 +212,7 @@ class Points:
         counts, total, began = seen.counts, seen.sum, self._began
         if self._delta_histograms:
             before = self._before.get((name, values))
-            self._before[name, values] = seen
+            self._now[name, values] = seen
             began = self._last
             if before is not None:
                 counts = tuple(new - old for new, old in zip(counts, before.counts, strict=True))

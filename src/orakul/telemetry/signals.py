@@ -31,6 +31,7 @@ def set_up_signals(
     None leaves it to `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`: `otlp` sends them. There, `none` holds against
     what the program asks for, as `OTEL_SDK_DISABLED` does.
     """
+    atexit.register(exit_begins)  # last, so that it is called first: all that sends shares the last seconds
     for name in _EXPORTERS:
         logging.getLogger(f"opentelemetry.exporter.otlp.proto.http.{name}").addFilter(_once)
     wanted = {name for name, asked in (("metrics", metrics), ("logs", logs)) if _wanted(name, asked)} - _done
@@ -47,8 +48,8 @@ def set_up_signals(
         from orakul.telemetry.otlp_logs import OTLPHandler  # noqa: PLC0415 (as above)
 
         keep(OTLPHandler(described, exit_seconds=shutdown_seconds, **options))
+    atexit.register(exit_begins)
     _done.update(wanted)
-    atexit.register(exit_begins)  # last, so that it is called first: all that sends shares the last seconds
 
 
 def _wanted(signal: str, asked: bool | None) -> bool:  # noqa: FBT001 (asked, refused, or left open)

@@ -9,9 +9,7 @@ from celery.utils.log import get_task_logger
 from fastapi import FastAPI
 
 from orakul.runners.celery import install
-from orakul.telemetry import CorrelationMiddleware, set_up
-from orakul.telemetry.elasticsearch import ElasticsearchHandler
-from orakul.telemetry.logs_setup import set_up_logs
+from orakul.telemetry import CorrelationMiddleware, ElasticsearchHandler, set_up, set_up_logs
 
 if "APP_PLAIN" not in os.environ:
     address = os.environ.get("APP_ELASTIC")
