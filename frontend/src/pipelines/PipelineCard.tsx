@@ -9,6 +9,7 @@ import { formatCount, formatFull, visible } from "#/texts/format";
 import { useDuration, useLocale } from "#/texts/i18n";
 
 import { RowsChart } from "./RowsChart";
+import { Warnings } from "./Warnings";
 
 const ICONS = { success: "completed", failed: "failed", with_errors: "errors", running: "in_progress" } as const;
 
@@ -39,18 +40,7 @@ export function PipelineCard({ pipeline }: { pipeline: Pipeline }) {
       {pipeline.error !== null && pipeline.verdict !== "success" && (
         <p className="pipeline-error" data-verdict={pipeline.verdict}>{visible(pipeline.error.slice(0, 400))}</p>
       )}
-      {pipeline.data_quality.length > 0 && (
-        <ul className="pipeline-warnings" aria-label={t`Data quality of ${result}`}>
-          {pipeline.data_quality.map((warning) => (
-            <li key={`${warning.rule} ${warning.message}`}>
-              <Icon name="failed" />
-              <span>
-                <strong>{visible(warning.rule)}</strong> {visible(warning.message)}
-              </span>
-            </li>
-          ))}
-        </ul>
-      )}
+      <Warnings pipeline={pipeline} />
       <RowsChart pipeline={pipeline} />
       <p className="pipeline-links">
         <Link href={hrefTo("", searchOf({ task: pipeline.task_id }))} aria-label={t`The last run of ${result}`}>{t`The last run`}</Link>

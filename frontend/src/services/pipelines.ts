@@ -8,6 +8,10 @@ type Schemas = components["schemas"];
 export interface Warning {
   rule: string;
   message: string;
+  kind?: "rows_lost" | "share_lost" | "fewer_rows" | "late";
+  value?: number;
+  threshold?: number;
+  usual?: number | null;
 }
 
 type With<T> = Omit<T, "data_quality"> & { data_quality: Warning[] };
