@@ -393,3 +393,13 @@ def test_a_solo_worker_is_seen_at_work(fleets: Callable[[str], Fleet]) -> None:
     task_id = fleet.send("nap.delay(2)")
     assert fleet.until(task_id, Status.IN_PROGRESS, timeout=1.5).worker == "w0@test"
     assert fleet.ended(task_id).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("header", ["fail.s('a')", "(fail.s('a') | show.s())"], ids=["task", "chain"])
+def test_the_body_of_a_chord_whose_header_fails_has_failed_too(prefork: Fleet, header: str) -> None:
+    """Celery only tells whoever asks for its result; here it says which task of the header it was."""
+    body = prefork.ended(prefork.send(f"chord([add.s(1, 1), {header}])(total.s())"))
+    assert (body.status, body.name, body.started_at) == (Status.FAILED, "pitfalls.total", None)
+    assert body.error is not None
+    assert body.error.type == "celery.exceptions.ChordError"
+    assert "of its header failed: pitfalls.fail" in body.error.message

@@ -10,6 +10,7 @@ from orakul.events import Event, current_user
 from orakul.events.context import enter_user, leave_user
 from orakul.events.trace import current_trace
 from orakul.events.work import Work, look_for_work
+from orakul.runners.celery.chords import bodies_of
 from orakul.runners.celery.failures import error_of
 from orakul.runners.celery.flows import OPERATION, begin_flow, end_flow
 from orakul.runners.celery.headers import USER, attempt_of, parent_of, put, queue_of, run_of, trace_of
@@ -107,6 +108,19 @@ class ExecutionSide:
     def failed(self, run: Run, exception: BaseException, einfo: Any) -> None:
         """Record that the run raised."""
         self._end(run, "task.failed", {"error": error_of(exception, einfo, self.secrets_of(run))})
+        self._leave_bodies(run)
+
+    def _leave_bodies(self, run: Run) -> None:
+        """Say of the chord that the run's task was in that its body will not run."""
+        facts = run.request.__dict__ if run.request is not None else {}
+        if not (facts.get("chord") or facts.get("chain")):
+            return
+        message = f"not run, as a task of its header failed: {run.name} {run.task_id}"
+        for task_id, name, group in bodies_of(facts):
+            data: dict[str, Any] = {"kind": "celery", "name": name, "attempt": 1, "run": 0, "stage": "before_start"}
+            data["error"] = {"type": "celery.exceptions.ChordError", "message": message}
+            put(data, root_id=facts.get("root_id"), group_id=group)
+            self._parts.emit("task.failed", task_id, data, user=run.user, trace_id=run.trace_id)
 
     def retried(self, run: Run, reason: Any, einfo: Any) -> None:
         """Record that the run ended and Celery will try again; the next attempt was recorded when it was sent."""
