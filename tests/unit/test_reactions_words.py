@@ -46,3 +46,4 @@ def test_messages_are_in_the_language_of_the_settings(language: Language, title:
 def test_a_broken_rule_of_data_quality_tells_its_sentence() -> None:
     said = "2 строки отброшено валидатором/фильтром"
     assert written("ru", "alert", "pipeline.rule_broken", message=said)[1] == said
+    assert written("ru", "alert", "order.placed", order_id=5)[1] == ""

@@ -19,7 +19,10 @@ Language = Literal["ru", "en"]
 
 _LONGEST_TITLE = 200
 _SEVERITY: dict[str, Severity] = {"failed": "error", "cancelled": "warning", "completed": "info"}
-_FACTS = "{% if error.type %}{{ error.type }}: {% endif %}{{ error.message or data.message or '' }}"
+_FACTS = (
+    "{% if error.type %}{{ error.type }}: {% endif %}"
+    "{{ error.message or (data.message if data.message is string else '') }}"
+)
 _TITLES: dict[Language, dict[str, str]] = {
     "en": {
         "alert": "{{ name or event_type }}{{ ' ' + status if status }}{{ ' × ' ~ count if count > 1 }}",
