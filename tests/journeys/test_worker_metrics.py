@@ -57,7 +57,7 @@ def link_of(path: Path) -> str:
         return ""
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "solo"])
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 def test_each_end_is_counted_once(make_stack: MakeStack, pool: str) -> None:
     stack = make_stack()
     port = free_port()

@@ -59,6 +59,9 @@ class Sender:
         self._desks: dict[str, _Desk] = {}
         self._end = threading.Event()
         self._woken = threading.Event()
+        for name in notifiers.names():
+            for outcome in ("delivered", "again", "failed"):  # from zero on: the first one is seen to be one more
+                _TRIED.add(0, name, outcome)
         said = "Calls of notifiers that hang past their time-out."
         gauge("orakul_reactions_hanging", said, self._count_hanging, ("notifier",))
 
@@ -180,8 +183,6 @@ class _Desk(threading.Thread):
         self._sender = sender
         self._notifier = name
         self._hanging: list[threading.Thread] = []
-        for outcome in ("delivered", "again", "failed"):  # from zero on, so that the first one is seen to be one more
-            _TRIED.add(0, name, outcome)
 
     def count_hanging(self) -> int:
         """Return how many calls hang."""

@@ -57,6 +57,10 @@ _WAITED = histogram(
 )
 _MOST_SEEN = 1_000
 _seen: set[tuple[str, str]] = set()
+_LOST = counter(
+    "orakul_worker_tasks_lost_total",
+    "Runs of tasks whose process died; from zero on, so that the first one is seen to be one more.",
+)
 _RECEIVED = counter("orakul_worker_received_total", "Messages of tasks that came from the broker.", ("queue",))
 
 
@@ -234,6 +238,8 @@ def _ended(request: Any, outcome: str, runtime: float | None = None) -> None:
         for failure in ("failed", "lost", "timed_out"):  # from zero on, so that the first one is seen to be one more
             _ENDED.add(0, request.name, queue, failure)
     _ENDED.add(1, request.name, queue, outcome)
+    if outcome == "lost":
+        _LOST.add()
     if runtime is None:
         runtime = getattr(request, "_orakul_runtime", None)
     if runtime is None and (began := getattr(request, "_orakul_began", None)) is not None:
