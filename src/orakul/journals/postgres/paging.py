@@ -75,7 +75,7 @@ class Statement(NamedTuple):
     """SQL and its parameters."""
 
     text: str
-    values: list[Any]
+    values: list[Any] | dict[str, Any]
 
 
 def check(query: TaskQuery) -> tuple[str, bool]:
