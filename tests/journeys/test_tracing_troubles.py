@@ -164,15 +164,17 @@ def test_an_applications_own_opentelemetry_is_joined_and_nothing_is_told_twice(
     assert collector.requests == []
 
 
-def test_a_wrong_address_is_told_with_what_to_write(run: Callable[..., Any]) -> None:
+def test_a_wrong_argument_is_told_with_what_to_write(run: Callable[..., Any]) -> None:
     program = """
 import json
 from orakul import telemetry
 from orakul.errors import OrakulError
 try:
-    telemetry.set_up("work", endpoint="collector:4317")
+    telemetry.set_up("work", ARGUMENT)
 except OrakulError as error:
     print(json.dumps({"said": str(error)}))
 """
-    said, _, _ = run(program)
+    said, _, _ = run(program.replace("ARGUMENT", "libraries=['psycopg2']"))
+    assert said["said"].startswith("no library called 'psycopg2' can be traced; there are: psycopg, asyncpg")
+    said, _, _ = run(program.replace("ARGUMENT", "endpoint='collector:4317'"))
     assert said["said"] == "endpoint 'collector:4317' is no address of a collector: give http://host:4318, or https://…"

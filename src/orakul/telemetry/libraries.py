@@ -10,7 +10,7 @@ from typing import Any
 from orakul.errors import MissingExtraError, OrakulError
 from orakul.telemetry.correlation import CorrelationMiddleware
 
-__all__ = ["LIBRARIES", "instrument", "trace_application"]
+__all__ = ["LIBRARIES", "check", "instrument", "trace_application"]
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +25,20 @@ LIBRARIES: dict[str, tuple[str, str]] = {
 """By the name of the library: the module of its instrumentation, and the class. SQLAlchemy is ours (`queries`)."""
 
 _QUERIES = "sqlalchemy"
+_KNOWN = (*LIBRARIES, _QUERIES)
+
+
+def check(libraries: Sequence[str] | None) -> None:
+    """Raise OrakulError for a library that cannot be traced."""
+    for name in libraries or ():
+        if name not in _KNOWN:
+            raise OrakulError(f"no library called {name!r} can be traced; there are: {', '.join(_KNOWN)}")
 
 
 def instrument(libraries: Sequence[str] | None = None) -> list[str]:
     """Let the calls of these libraries be spans (None: of all that are installed); return which are new."""
     off = {each.strip() for each in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
-    known = (*LIBRARIES, _QUERIES)
-    for name in libraries or ():
-        if name not in known:
-            raise OrakulError(f"no library called {name!r} can be traced; there are: {', '.join(known)}")
-    wanted = [name for name in (known if libraries is None else libraries) if name not in off and find_spec(name)]
+    wanted = [name for name in (_KNOWN if libraries is None else libraries) if name not in off and find_spec(name)]
     return [name for name in wanted if _begin(name, asked=libraries is not None)]
 
 

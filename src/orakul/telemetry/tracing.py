@@ -35,7 +35,7 @@ except ImportError as _error:
     raise MissingExtraError("opentelemetry-sdk", "opentelemetry") from _error
 
 from orakul.settings import load_settings
-from orakul.telemetry.libraries import instrument, trace_application
+from orakul.telemetry.libraries import check, instrument, trace_application
 from orakul.telemetry.own_spans import bridge_instruments, bridge_operations
 from orakul.telemetry.signals import set_up_signals
 from orakul.telemetry.span_queue import SpanQueue
@@ -56,11 +56,14 @@ class Tracing:
         self._lock = threading.RLock()
         self._provider: trace.TracerProvider | None = None
         self._queue: SpanQueue | None = None
+        self._own = False
         self.service: str | None = None
         self.endpoint: str | None = None
         self.headers: dict[str, str] = {}
         self.attributes: dict[str, str] = {}
         self.shutdown_seconds = 3.0
+        self.wanted: tuple[Sequence[str] | None, ...] = ()
+        """What each `set_up` said of libraries, that is not done yet."""
 
     @cached_property
     def enabled(self) -> bool:
@@ -70,7 +73,7 @@ class Tracing:
     @property
     def joined(self) -> bool:
         """Whether the spans go to a provider that the application has set up."""
-        return self._provider is not None and self._queue is None
+        return self._provider is not None and not self._own
 
     def provider(self) -> trace.TracerProvider:
         """Return the application's own provider, or ours, made now."""
@@ -80,7 +83,17 @@ class Tracing:
                     self._provider = _theirs() or self._made()
                     bridge_instruments(self._provider)
                     bridge_operations(self._provider)
+        if self.wanted:
+            self._instrument()
         return self._provider
+
+    def _instrument(self) -> None:
+        """Let the calls of libraries be spans; of one's own provider only those that were named."""
+        with self._lock:
+            wanted, self.wanted = self.wanted, ()
+            for libraries in wanted:
+                if libraries is not None or not self.joined:
+                    instrument(libraries)
 
     def tracer(self, name: str) -> trace.Tracer:
         """Return a tracer of the provider."""
@@ -96,6 +109,7 @@ class Tracing:
             self._provider.shutdown()
 
     def _made(self) -> trace.TracerProvider:
+        self._own = True
         if not self.enabled:
             return trace.NoOpTracerProvider()
         named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
@@ -211,9 +225,8 @@ def set_up(
     TRACING.headers.update(headers or {})
     TRACING.attributes.update(attributes or {})
     TRACING.shutdown_seconds = shutdown_seconds
-    theirs = _theirs() is not None and TRACING._provider is None  # noqa: SLF001 (of this module)
-    if libraries is not None or not theirs:
-        instrument(libraries)
+    check(libraries)
+    TRACING.wanted = (*TRACING.wanted, libraries)
     if celery is not None:
         from orakul.telemetry.celery import connect  # noqa: PLC0415 (loads Celery where it is used)
 

@@ -8,6 +8,12 @@ import psycopg
 import requests
 import sqlalchemy
 from celery import Celery, chain, chord, group
+from celery.signals import worker_process_init
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.celery import CeleryInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from orakul import telemetry
 from orakul.runners.celery import install
@@ -19,6 +25,16 @@ if os.environ.get("APP_FIRST") == "telemetry":
     telemetry.set_up("shop", celery=app)
 install(app)
 telemetry.set_up("shop", celery=app)
+if os.environ.get("APP_OWN"):
+
+    @worker_process_init.connect
+    def own(**_):
+        provider = TracerProvider()
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        trace.set_tracer_provider(provider)
+        CeleryInstrumentor().instrument()
+
+
 database = os.environ["ORAKUL_DATABASE_URL"]
 engine = sqlalchemy.create_engine("sqlite://")
 stock = os.environ.get("STOCK_URL", "")
