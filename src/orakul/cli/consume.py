@@ -144,6 +144,7 @@ def _run(settings: Settings, consumers: "list[Consumer]", url: str | None, grace
     from orakul.delivery import open_broker
     from orakul.delivery.consuming import Process
     from orakul.journals.postgres import PostgresJournal, migrations
+    from orakul.tasks.lines import lines_recorded
     from orakul.tasks.recorder import Recorder
 
     if url is not None:
@@ -161,7 +162,8 @@ def _run(settings: Settings, consumers: "list[Consumer]", url: str | None, grace
         grace=grace,
     )
     try:
-        _loop(_until_ended(process))
+        with lines_recorded(recorder.record):
+            _loop(_until_ended(process))
     finally:
         recorder.close(5)
     for each in process.consumptions:

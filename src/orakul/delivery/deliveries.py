@@ -135,6 +135,7 @@ class Deliveries:
             kind=KIND,
             name=self._consumer,
             attempt=job.attempt,
+            run=job.run,
             queue=self._consumer,
             worker=self._base["worker"],
             user_id=None if event is None or event.user_id is None else str(event.user_id),

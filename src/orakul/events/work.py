@@ -4,11 +4,13 @@ Whatever runs work tells where to look (`look_for_work`); looking costs somethin
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import msgspec
 
-__all__ = ["Work", "current_work", "look_for_work"]
+__all__ = ["Work", "at_work", "current_work", "look_for_work"]
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,12 +20,26 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str | None = None
     attempt: int | None = None
+    run: int = 0
     queue: str | None = None
     worker: str | None = None
     user_id: str | None = None
     trace_id: str | None = None
     secrets: tuple[str, ...] = ()
     """Values of masked arguments, to be hidden in texts."""
+
+
+_here: ContextVar[Work | None] = ContextVar("orakul_work", default=None)
+
+
+@contextmanager
+def at_work(work: Work) -> Iterator[None]:
+    """Say what the caller works at inside the block; contexts that are copied there know it too."""
+    token = _here.set(work)
+    try:
+        yield
+    finally:
+        _here.reset(token)
 
 
 Find = Callable[[], Work | None]
@@ -40,6 +56,8 @@ def look_for_work(find: Find) -> None:
 
 def current_work() -> Work | None:
     """Return what runs here, or None; never raises."""
+    if (said := _here.get()) is not None:
+        return said
     for held in _finders:
         find = held()
         if find is None:

@@ -5,7 +5,8 @@ It is the same wherever it runs: `orakul export`, the process of `orakul serve`,
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ from orakul.errors import OrakulError, SettingsError
 from orakul.events import Dispatcher, Event
 from orakul.events.installed import installed_observers
 from orakul.events.observer import telling
+from orakul.events.work import Work, at_work
 from orakul.exports.library import PlanLibrary
-from orakul.exports.names import group_task, script_task
+from orakul.exports.names import EXPORT, GROUP, SCRIPT, group_task, script_task
 from orakul.exports.order import ExportOrder
-from orakul.exports.plan import Choice, Plan
+from orakul.exports.plan import Choice, Group, Plan, Script
 from orakul.exports.presence import Presence
 from orakul.exports.recording import ExportTasks
 from orakul.exports.run import ExportRun, RunResult
+from orakul.exports.script import ScriptResult, export_script
 from orakul.exports.stops import Stops
 from orakul.instruments import span
 from orakul.settings import ExportSettings
+from orakul.tasks.lines import lines_recorded
 from orakul.tasks.orders import StandingOrders
 from orakul.tasks.sealing import Sealer
 
@@ -76,7 +80,7 @@ class Exporter:
             self._busy += 1
         self._count(1)
         try:
-            with span("orakul.export", plan=order.title(order.plan_name()), run_id=order.run_id):
+            with span("orakul.export", plan=order.title(order.plan_name()), run_id=order.run_id), self._logged(order):
                 return self._run(order, plan, cancelled)
         finally:
             self._count(-1)
@@ -103,6 +107,29 @@ class Exporter:
                 tasks.fail(error)
             raise
         return self._carry_out(order, plan, choice, tasks, cancelled)
+
+    @contextmanager
+    def _logged(self, order: ExportOrder) -> Iterator[None]:
+        """Let what is logged meanwhile be the log of the order's task; of a script's, while one runs (`run`)."""
+        kind = EXPORT if order.is_run else GROUP if order.script is None else SCRIPT
+        work = self._work(order, order.task_id, kind, order.title(order.plan_name()))
+        with at_work(work), lines_recorded(self._record) if self._record is not None else nullcontext():
+            yield
+
+    def _work(self, order: ExportOrder, task_id: str, kind: str, name: str) -> Work:
+        attempt = order.attempts.get(task_id, order.attempt)
+        user = None if order.user_id is None else str(order.user_id)
+        return Work(task_id=task_id, kind=kind, name=name, attempt=attempt, worker=self.name, user_id=user)
+
+    def _export_script(self, order: ExportOrder) -> Callable[..., ScriptResult]:
+        """Return what exports a script, so that its lines are its task's."""
+
+        def export(plan: Plan, group: Group, script: Script, **options: Any) -> ScriptResult:
+            task_id = script_task(order.run_id, group.id, script.id)
+            with at_work(self._work(order, task_id, SCRIPT, script.id)):
+                return export_script(plan, group, script, **options)
+
+        return export
 
     def stop(self, task_id: str) -> bool:
         """Ask a task that runs in this process to stop; say whether there is one."""
@@ -159,6 +186,7 @@ class Exporter:
                     user_id=order.user_id,
                     cancelled=_Either(stops, order, cancelled),
                     stops=stops.is_asked,
+                    export=self._export_script(order),
                 )
                 try:
                     return run.run()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from datetime import datetime
 from typing import Protocol, Self, TypeAlias
 
@@ -118,7 +119,7 @@ class _ScriptWork:
     def run(self, cancelled: Cancelled, slots: Slots | None) -> ScriptResult:
         at_once = min(len(self._works), self._plan.output.parallel)
         with ThreadPoolExecutor(at_once, thread_name_prefix="orakul-export-variant") as pool:
-            running = [pool.submit(self._one, work, slots) for work in self._works]
+            running = [pool.submit(copy_context().run, self._one, work, slots) for work in self._works]
             asked = self._watch(running, cancelled)
         return self._result([each.result() for each in running], asked=asked)
 
