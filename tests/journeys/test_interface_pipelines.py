@@ -81,7 +81,7 @@ def test_the_page_tells_of_each_pipeline_and_follows_it(
     expect(card("FRESH")).to_have_attribute("data-verdict", "success")
     expect(card("FRESH")).to_contain_text("usually every 1 h 00 min")
     expect(card("SILENT")).to_contain_text("late by 3 h 00 min")
-    expect(card("LEAKY")).to_contain_text("2 строки отброшено")
+    expect(card("LEAKY")).to_contain_text("2 rows dropped by a validator or filter")
     expect(card("LIMPING")).to_have_attribute("data-verdict", "with_errors")
     expect(card("LIMPING").locator(".pipeline-head")).to_contain_text("completed_with_errors")
     expect(card("BROKEN")).to_contain_text("connection refused")

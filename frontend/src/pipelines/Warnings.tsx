@@ -18,7 +18,8 @@ export function Warnings({ pipeline }: { pipeline: Pipeline }) {
         <li key={`${warning.rule} ${warning.message}`}>
           <Icon name="failed" />
           <span>
-            <strong>{visible(warning.rule)}</strong> {said(warning)}
+            {warning.rule !== warning.kind?.replace("_", " ") && <strong>{visible(warning.rule)} </strong>}
+            {said(warning)}
           </span>
         </li>
       ))}

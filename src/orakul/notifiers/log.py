@@ -29,7 +29,7 @@ class LogNotifier(Notifier):
         """Write it, at a level as serious as it is."""
         message = messages[0]
         level = logging.INFO if self.options.quiet else _LEVELS.get(message.severity, logging.INFO)
-        line = " ".join(f"{message.title}: {message.text}".split())
+        line = " ".join(f"{message.title}: {message.text}".removesuffix(": ").split())
         logging.getLogger(self.options.logger).log(level, "%s", line[:2_000])
         return Receipt(said="logged")
 
