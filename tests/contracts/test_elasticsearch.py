@@ -9,10 +9,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
 from counterparties import Asked, Counterparty, counterparty
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from processes import free_port
 from servers import wait_for
 
@@ -259,3 +266,40 @@ def test_secrets_are_not_shown() -> None:
     handler = ElasticsearchHandler("https://ann:s3cr3t@es.example.com:9200/path")
     assert repr(handler) == "<ElasticsearchHandler https://es.example.com:9200/path>"
     handler.close()
+
+
+def test_a_house_with_an_authority_of_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its certificate is trusted where it is given, and not where it is not."""
+    certificate = _certificate(tmp_path)
+    with counterparty(tls=certificate) as party:
+        elasticsearch = Elasticsearch(party)
+        with shipping(party.url, ca_file=certificate) as logger:
+            logger.info("trusted")
+        with shipping(party.url, exit_seconds=0.5) as logger:
+            logger.info("not trusted")
+    assert elasticsearch.messages == ["trusted"]
+    assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
+
+
+def _certificate(folder: Path) -> Path:
+    """Make a certificate of 127.0.0.1 that signs itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    there = folder / "es.pem"
+    plain = serialization.NoEncryption()
+    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    there.write_bytes(encoded + made.public_bytes(serialization.Encoding.PEM))
+    return there
