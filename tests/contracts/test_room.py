@@ -81,7 +81,11 @@ def test_each_filter_finds_what_it_says_and_they_combine(shop: Shop) -> None:
             shop.found(error=wrong)
 
 
-def test_words_of_arguments_and_errors_are_found_by_their_beginnings(shop: Shop) -> None:
+@pytest.mark.parametrize("sample", [10_000, 100], ids=["as rare ones", "as frequent ones"])
+def test_words_of_arguments_and_errors_are_found_by_their_beginnings(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, sample: int
+) -> None:
+    monkeypatch.setattr(finding, "_SAMPLE", sample)  # one in a hundred of them is frequent
     shop.tell("a", "completed", 9, arguments={"args": [4711, "Анна"], "kwargs": {"email": "ann@example.org"}})
     shop.tell("b", "failed", 8, arguments={"args": [4712]}, error=error("Refused", None, "card 99 was declined"))
     shop.tell("c", "pending", 7, user="7", arguments={"args": ["declined"]})
