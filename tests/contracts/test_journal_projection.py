@@ -1,6 +1,7 @@
 """The journal's SQL and the plain rule give the same task, whatever the order, the repetition and the batches."""
 
 import random
+import threading
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -186,3 +187,36 @@ def test_a_batch_of_which_anything_is_known_goes_the_general_way(journal: Postgr
         ).fetchone()
         assert found == (161, 161, 161)
         assert connection.execute("SELECT count(*) FROM orakul.tasks").fetchone() == (160,)
+
+
+def test_a_reader_misses_nothing_of_writers_that_take_the_short_way(journal: PostgresJournal) -> None:
+    """The order of `seq` is the order of commits there too: who reads forward from a number gets each event once."""
+    writers, batches, size = 4, 8, 60
+    url = journal.connections.url
+
+    def write(writer: int) -> None:
+        door = PostgresJournal(url)
+        for batch in range(batches):
+            mark = f"{writer}.{batch}"
+            told = [Event(event_type="task.pending", task_id=f"{mark}.{n}") for n in range(size + batch % 2)]
+            assert door.prepare(told).fresh is not None
+            door.append(told)
+        door.close()
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
+    for thread in threads:
+        thread.start()
+    found: list[int] = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        ended = False
+        while not ended:
+            ended = not any(thread.is_alive() for thread in threads)  # looked at before the last look
+            after = found[-1] if found else 0
+            rows = connection.execute("SELECT seq FROM orakul.events WHERE seq > %s ORDER BY seq", (after,))
+            found += [seq for (seq,) in rows]
+        stored = connection.execute(
+            "SELECT count(*), (SELECT count(*) FROM orakul.tasks) FROM orakul.events"
+        ).fetchone()
+    total = writers * sum(size + batch % 2 for batch in range(batches))
+    assert stored == (total, total)
+    assert len(found) == len(set(found)) == total
