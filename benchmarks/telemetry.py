@@ -1,6 +1,6 @@
 """What traces cost a Celery worker: a trivial task, plain, with Orakul, with traces too; and OpenTelemetry's own alone.
 
-    .venv/bin/python benchmarks/telemetry.py [--tasks 3000] [--rounds 5] [--concurrency 2]
+    .venv/bin/python benchmarks/telemetry.py [--tasks 3000] [--rounds 3] [--concurrency 2]
 
 Four kinds, in turn, round by round, and medians compared: `plain` Celery; `orakul`, recorded into a real PostgreSQL;
 `traces`, the same with `orakul.telemetry.set_up` too; `opentelemetry`, the application's own provider with a
@@ -185,7 +185,7 @@ def processor_time(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=3000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=2)
     options = parser.parse_args()
     figures: dict[str, list[tuple[float, float, float]]] = {kind: [] for kind in KINDS}
