@@ -1,6 +1,7 @@
 """The page and its stream: under a prefix, over several tabs, and while the server or the sign-in is gone."""
 
 import re
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +53,24 @@ def test_says_when_it_is_not_live_and_misses_nothing(stack: Stack, page: Page) -
     expect(link).to_have_text("Live", timeout=40_000)
     expect(page.locator('[data-task="meanwhile"]')).to_be_visible(timeout=15_000)
     forgive(page)  # the browser reports what did not answer
+
+
+def test_a_server_that_hangs_is_noticed_though_its_connection_stays(stack: Stack, page: Page) -> None:
+    """Nothing is refused and nothing comes, as on a lost network: the page says since when, and catches up later."""
+    tell(stack, "before")
+    stack.sign_in(page, "admin")
+    link = page.locator(".link-state")
+    expect(link).to_have_text("Live")
+    stack.serve.send(signal.SIGSTOP)
+    try:
+        expect(page.locator(".still-stale")).to_contain_text(re.compile(r"how it was at \d\d:\d\d"), timeout=70_000)
+        expect(link).to_have_text(re.compile(r"Stale since \d\d:\d\d:\d\d"))
+        tell(stack, "meanwhile")
+    finally:
+        stack.serve.send(signal.SIGCONT)
+    expect(link).to_have_text("Live", timeout=40_000)
+    expect(page.locator('[data-task="meanwhile"]')).to_be_visible(timeout=15_000)
+    forgive(page)
 
 
 def test_tabs_share_a_stream_and_a_sign_in(stack: Stack, page: Page) -> None:

@@ -1,4 +1,4 @@
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 
 import { useRoom } from "#/app/room";
 import { useSecond } from "#/live/clock";
@@ -24,7 +24,8 @@ export function useLink(): Link {
   const now = useSecond();
   const silence = heardAt === null ? 0 : now - heardAt;
   const open = link.phase === "live";
-  const health = useHealth(heardAt !== null && (!open || silence > SILENT_MS));
+  const anew = useCallback(() => feed.anew(), [feed]);
+  const health = useHealth(heardAt !== null && (!open || silence > SILENT_MS), anew);
   const awaySince = link.awaySince ?? health?.awaySince ?? null;
   const stale = open ? health?.answers === false : heardAt !== null && silence > PATIENCE_MS;
   if (awaySince !== null) return { phase: "away", since: awaySince };
@@ -33,13 +34,20 @@ export function useLink(): Link {
   return { phase: heardAt === null ? "connecting" : "reconnecting", since: heardAt };
 }
 
-/** While there is doubt, ask how Orakul is. */
-function useHealth(doubt: boolean): Health | null {
+/** While there is doubt, ask how Orakul is; `onBack` is called once it answers after it did not. */
+function useHealth(doubt: boolean, onBack: () => void): Health | null {
   const [health, setHealth] = useState<Health | null>(null);
   useEffect(() => {
     if (!doubt) return;
     let over = false;
-    const ask = () => void api.health().then((found) => !over && setHealth(found));
+    let silent = false;
+    const ask = () =>
+      void api.health().then((found) => {
+        if (over) return;
+        setHealth(found);
+        if (silent && found.answers) onBack();
+        silent = !found.answers;
+      });
     ask();
     const timer = setInterval(ask, PROBE_MS);
     return () => {
@@ -47,6 +55,6 @@ function useHealth(doubt: boolean): Health | null {
       clearInterval(timer);
       setHealth(null);
     };
-  }, [doubt]);
+  }, [doubt, onBack]);
   return doubt ? health : null;
 }

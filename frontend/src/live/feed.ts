@@ -60,6 +60,11 @@ export class LiveFeed {
     this.stream = null;
   }
 
+  /** Take the stream up anew: what stands behind it has come back. */
+  anew(): void {
+    this.stream?.anew();
+  }
+
   follow(follower: Follower): () => void {
     this.followers.add(follower);
     return () => void this.followers.delete(follower);

@@ -56,6 +56,8 @@ const filterForm = ({ kind, queue, worker, status, ...texts }: TaskFilters): unk
 
 const one = (taskId: string): string => `api/tasks/${encodeURIComponent(taskId)}`;
 
+const HEALTH_MS = 5_000; // who does not say within this that they are well does not answer
+
 export const api = {
   me: (signal?: AbortSignal) => request<Me>("api/me", { signal, anonymous: true }),
   summary: (signal?: AbortSignal) => request<Summary>("api/summary", { signal }),
@@ -124,7 +126,7 @@ export const api = {
   /** How Orakul is: whether it answers at all, and since when what stands behind it does not. */
   health: async (): Promise<Health> => {
     try {
-      await request<unknown>("readyz", { anonymous: true });
+      await request<unknown>("readyz", { anonymous: true, signal: AbortSignal.timeout(HEALTH_MS) });
       return { answers: true, awaySince: null };
     } catch (error) {
       if (!(error instanceof ApiError) || error.status === 0) return { answers: false, awaySince: null };

@@ -8,6 +8,8 @@ const BEAT_MS = 30_000;
 /** A tab's end of the stream. */
 export interface Stream {
   close: () => void;
+  /** The server answers again: take the stream up anew, as the old connection may be dead. */
+  anew: () => void;
 }
 
 /** Join the browser's one stream, or open one of our own where the browser has no SharedWorker. */
@@ -35,6 +37,7 @@ export function joinStream(who: string, listen: (message: FromHub) => void): Str
   document.addEventListener("visibilitychange", awake);
   document.addEventListener("resume", awake);
   return {
+    anew: () => send({ kind: "anew" }),
     close: () => {
       clearInterval(beat);
       removeEventListener("pagehide", bye);

@@ -125,6 +125,25 @@ it("takes the stream up anew after the machine slept, from where it was", () => 
   expect(one.heard.at(-1)).toMatchObject({ kind: "state", state: { phase: "reconnecting" } });
 });
 
+it("takes up a silent stream anew without a word, as its connection may be dead", () => {
+  const { hub, sources, tab } = world();
+  const one = tab();
+  hub.receive(one, hello);
+  sources[0]?.onopen?.();
+  sources[0]?.say("task", { task_id: "a" }, "41");
+  vi.advanceTimersByTime(50_000);
+  sources[0]?.say("task", { task_id: "a" }, "42");
+  vi.advanceTimersByTime(50_000);
+  expect(sources).toHaveLength(1);
+  const said = one.heard.length;
+  vi.advanceTimersByTime(20_000);
+  expect(sources[0]?.readyState).toBe(2);
+  expect(sources[1]?.url).toBe("/s?last_event_id=42");
+  expect(one.heard).toHaveLength(said);
+  vi.advanceTimersByTime(30_000);
+  expect(sources).toHaveLength(2);
+});
+
 it("tells a tab that it was given up while it slept", () => {
   const { hub, tab } = world();
   const [one, two] = [tab(), tab()];

@@ -11,6 +11,7 @@ const SILENT_TAB_MS = 200_000; // background tabs beat once a minute at worst; o
 const QUIET: LinkState = { phase: "connecting", heardAt: null, awaySince: null };
 const WATCH_MS = 5_000;
 const SLEPT_MS = 30_000; // a beat of our own that comes so late means that the machine slept
+const SILENT_MS = 60_000; // a connection on which nothing came for so long may be dead: its beats are not shown to scripts
 const REOPEN_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
 
 /**
@@ -19,7 +20,7 @@ const REOPEN_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
  * A dropped connection is taken up again by EventSource itself, with Last-Event-ID, so nothing is missed. A
  * connection that the server refused (EventSource gives up then) is opened anew here with a growing pause, and with
  * the number of the last event in its address, as a new EventSource sends no Last-Event-ID of its own. So is one that
- * went through a sleep of the machine: it may be dead, and would not say so for minutes.
+ * went through a sleep of the machine, or was silent for long: it may be dead, and would not say so for minutes.
  */
 export class StreamHub {
   private readonly ports = new Map<Port, number>();
@@ -37,11 +38,13 @@ export class StreamHub {
   private lastId = "";
   private watch: ReturnType<typeof setInterval> | null = null;
   private watchedAt = 0;
+  private openedAt = 0;
 
   constructor(private readonly open: (url: string) => EventSource) {}
 
   receive(port: Port, message: ToHub): void {
     if (message.kind === "bye") this.leave(port);
+    else if (message.kind === "anew") this.anew();
     else if (message.kind === "hello") this.welcome(port, message.url, message.who);
     else if (this.ports.has(port)) this.ports.set(port, Date.now());
     else port.post({ kind: "lost" });
@@ -76,12 +79,20 @@ export class StreamHub {
   private watchSleep(): void {
     this.watchedAt = Date.now();
     this.watch ??= setInterval(() => {
-      const slept = Date.now() - this.watchedAt > SLEPT_MS;
-      this.watchedAt = Date.now();
-      if (!slept || !this.source) return;
-      this.flush(); // what is here already will not come again
-      this.connect();
+      const now = Date.now();
+      const slept = now - this.watchedAt > SLEPT_MS;
+      const silent = this.state.phase === "live" && now - Math.max(this.openedAt, this.state.heardAt ?? 0) > SILENT_MS;
+      this.watchedAt = now;
+      if (slept) this.anew();
+      else if (silent) this.anew(true);
     }, WATCH_MS);
+  }
+
+  /** Take the stream up anew from where it is; `quiet`: nothing is known to be wrong, so nothing is said. */
+  private anew(quiet = false): void {
+    if (!this.source) return;
+    this.flush(); // what is here already will not come again
+    this.connect(quiet);
   }
 
   private sweep(): void {
@@ -100,12 +111,15 @@ export class StreamHub {
     this.state = QUIET;
   }
 
-  private connect(): void {
-    const heardAt = this.state.heardAt;
+  private connect(quiet = false): void {
+    const { state } = this;
+    const { heardAt } = state;
     this.disconnect();
+    this.openedAt = Date.now();
     const source = this.open(this.lastId ? `${this.url}?last_event_id=${encodeURIComponent(this.lastId)}` : this.url);
     this.source = source;
-    this.announce({ ...QUIET, phase: heardAt === null ? "connecting" : "reconnecting", heardAt });
+    if (quiet) this.state = state;
+    else this.announce({ ...QUIET, phase: heardAt === null ? "connecting" : "reconnecting", heardAt });
     source.onopen = () => {
       if (this.source !== source) return;
       this.refusals = 0;

@@ -17,6 +17,8 @@ export type ToHub =
       who: string;
     }
   | { kind: "beat" }
+  /** The tab knows that the server answers again: a connection that went dead meanwhile would not say so. */
+  | { kind: "anew" }
   | { kind: "bye" };
 
 export interface LinkState {
