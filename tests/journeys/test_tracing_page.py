@@ -56,6 +56,20 @@ def test_a_click_on_a_task_opens_its_trace_and_orakul_traces_itself(
     shown = viewer.locator("li").all_inner_texts()
     assert {"shop: send traced.flow", "shop: process traced.flow", "shop: process traced.total"} <= set(shown)
 
+    failed = stack.publish(
+        "traced",
+        "result = traced.broken.delay().id",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        APP_QUEUE="traced",
+    )
+    stack.wait_for_task(failed, status="failed")
+    with stack.client() as client:
+        assert client.post(f"/api/tasks/{failed}/retry").is_success
+    wait_for(lambda: (task := stack.task(failed))["attempt"] == 2 and task["status"] == "failed", "the retry", 60)
+    runs = collector.until(lambda found: len([each for each in found if each.name == "process traced.broken"]) == 2)
+    trace = stack.task(failed)["trace_id"]  # a retry from the page goes on in the trace of the first run
+    assert {each.trace_id for each in runs if each.name == "process traced.broken"} == {trace}
+
     wanted = {"GET /api/tasks/{task_id:path}", "orakul.journal.append"}
     spans = collector.until(lambda found: wanted <= {span.name for span in found if span.service == "orakul"})
     assert not [span for span in spans if "subscribe" in span.name or "healthz" in span.name]
