@@ -219,7 +219,9 @@ def _groups(rows: Sequence[tuple[Any, ...]], limit: int) -> list[ErrorGroup]:
 
 
 def _filtered(query: TaskQuery) -> bool:
-    plain = TaskQuery(sort=query.sort, cursor=query.cursor, limit=query.limit, owner=query.owner)
+    # An owner's tasks are read in order by their creation alone; for another order all of them are sorted.
+    owner = query.owner if query.sort.removeprefix("-") == "created_at" else None
+    plain = TaskQuery(sort=query.sort, cursor=query.cursor, limit=query.limit, owner=owner)
     return query != plain
 
 
