@@ -97,7 +97,7 @@ class ElasticsearchHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""
-        if self._pump.is_mine:
+        if self._pump.is_mine or self._pump.refuses():
             return  # what the sending itself tells is for the other handlers
         try:
             formatter = self.formatter if isinstance(self.formatter, ECSLogFormatter) else self._default

@@ -86,7 +86,7 @@ class OTLPHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""
-        if self._pump.is_mine:
+        if self._pump.is_mine or self._pump.refuses():
             return  # what the sending itself tells is for the other handlers
         try:
             document = self._records.document(record)

@@ -116,6 +116,13 @@ class Pump(Generic[T]):
                 self._changed.notify_all()
         return True
 
+    def refuses(self) -> bool:
+        """Say whether there is no room, and count one item that need not be made."""
+        full = len(self._queue) >= self._most or self._bytes >= self._most_bytes
+        if full:
+            self.dropped(1, "full")
+        return full
+
     @property
     def is_mine(self) -> bool:
         """Whether the caller is the pump's own thread: what it tells must not go round."""
