@@ -129,7 +129,7 @@ result = ids
     expect(rows(page)).to_have_count(4)
     page.go_forward()
     expect(rows(page)).to_have_count(1)
-    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Failed").click()
 
     page.get_by_role("combobox", name="Task name").fill("bureau.a")
     page.get_by_role("option", name="bureau.add").click()
