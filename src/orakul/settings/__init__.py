@@ -8,20 +8,20 @@ What is wrong is named with its file and line, or its variable, and with the nea
 things at once. Values that are secret show in no `repr` and in no message.
 """
 
-from orakul.settings.form import (
+from orakul.settings.form import Settings
+from orakul.settings.keys import Key, known
+from orakul.settings.section import without_password
+from orakul.settings.sections import (
     CelerySettings,
     EventsSettings,
     ExportSettings,
     JwtSettings,
     OperationsSettings,
     RetentionSettings,
-    Settings,
     StreamSettings,
     TelemetrySettings,
     WebSettings,
 )
-from orakul.settings.keys import Key, known
-from orakul.settings.section import without_password
 from orakul.settings.sources import load_settings, place_of
 
 __all__ = [
