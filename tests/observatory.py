@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from processes import Process, free_port, wait_for
+from servers import ServerMissingError
 from stacks import Stack
 
-__all__ = ["DEPLOY", "Observatory", "panels"]
+__all__ = ["DEPLOY", "Observatory", "panels", "tool"]
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 _SETTINGS = """
@@ -99,7 +101,7 @@ class Observatory:
         }
         (self.folder / "prometheus.yml").write_text(json.dumps(config))
         process = self.stack.spawn(
-            ["prometheus", f"--config.file={self.folder / 'prometheus.yml'}",
+            [tool("prometheus"), f"--config.file={self.folder / 'prometheus.yml'}",
              f"--storage.tsdb.path={self.folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{self.port}"],
             "prometheus",
         )  # fmt: skip
@@ -165,12 +167,26 @@ class Observatory:
 
     def _listen(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        with self.stack.client() as client, client.stream("GET", "/api/tasks/subscribe") as stream:
+        asked = 0.0
+        with (
+            self.stack.client() as client,
+            self.stack.client() as other,
+            client.stream("GET", "/api/tasks/subscribe") as stream,
+        ):
             for _ in stream.iter_lines():
                 if time.monotonic() > end:
                     break
-                with self.stack.client() as other:
+                if time.monotonic() - asked > 0.5:  # not at each line: who reads too slowly is cut off
+                    asked = time.monotonic()
                     other.get("/api/tasks")
+
+
+def tool(name: str) -> str:
+    """Return where a program of Prometheus's is."""
+    found = shutil.which(name)
+    if found is None:
+        raise ServerMissingError(f"The tests need {name}: apt-get install prometheus, or put it on the PATH.")
+    return found
 
 
 def panels() -> Iterator[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from observatory import tool
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
@@ -25,7 +26,7 @@ KINDS = {"row", "stat", "timeseries", "bargauge", "heatmap"}
 )
 def test_promtool_takes_the_files(command: list[str]) -> None:
     done = subprocess.run(
-        ["promtool", *command], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
+        [tool("promtool"), *command], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout

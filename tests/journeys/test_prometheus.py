@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from observatory import DEPLOY, Observatory, panels
+from observatory import DEPLOY, Observatory, panels, tool
 from prometheus_client.parser import text_string_to_metric_families
 from servers import PostgresServer, RedisServer, wait_for
 
@@ -53,7 +53,9 @@ def named(observatory: Observatory) -> set[str]:
 def test_promtool_has_nothing_to_say(observatory: tuple[Observatory, PostgresServer]) -> None:
     for address in observatory[0].addresses:
         text = observatory[0].text(address)
-        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [tool("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), address
 
 
