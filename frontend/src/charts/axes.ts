@@ -26,8 +26,11 @@ export function timeWords(locale: string, splits: readonly number[]): string[] {
   });
 }
 
-/** Words of which the one before has not said the same already: a half is no second nought. */
-export const eachOnce = (words: readonly string[]): string[] => words.map((word, at) => (word === words[at - 1] ? "" : word));
+/** Words beside a value axis. What is written whole (a count) has none at a half: it would say the next one twice. */
+export function valueWords(write: (value: number) => string, splits: readonly number[]): string[] {
+  const whole = write(0.5) === write(1);
+  return splits.map((value) => (whole && !Number.isInteger(value) ? "" : write(value)));
+}
 
 /** The two axes, in the theme's colours: quiet lines, words that can be read. */
 export function axes(colours: Colours, locale: string, write: (value: number) => string, size = 56): uPlot.Axis[] {
@@ -35,7 +38,7 @@ export function axes(colours: Colours, locale: string, write: (value: number) =>
   const grid = { stroke: colours.line, width: 1 };
   return [
     { ...plain, size: 26, space: 64, grid: { show: false }, values: (_plot, splits) => timeWords(locale, splits) },
-    { ...plain, size, space: 34, grid, values: (_plot, splits) => eachOnce(splits.map((value) => write(value))) },
+    { ...plain, size, space: 34, grid, values: (_plot, splits) => valueWords(write, splits) },
   ];
 }
 

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 
 import type { ChartPoint } from "#/services/figures";
 
-import { timeWords } from "./axes";
+import { timeWords, valueWords } from "./axes";
 import { faint } from "./colours";
 import { isEmpty, perMinute, stacked } from "./points";
 import { rangeAround, stepsBetween } from "./ranges";
@@ -56,4 +56,10 @@ it("writes days where days are apart", () => {
   const noon = new Date(2026, 0, 5, 12).getTime() / 1000;
   expect(timeWords("en", [noon, noon + 600])).toEqual(["12:00", "12:10"]);
   expect(timeWords("en", [noon, noon + 86_400])[1]).toContain("Jan");
+});
+
+it("writes counts at whole values only", () => {
+  const count = (value: number): string => String(Math.round(value));
+  expect(valueWords(count, [0, 0.5, 1, 1.5, 2])).toEqual(["0", "", "1", "", "2"]);
+  expect(valueWords((value) => `${value} s`, [0, 0.5])).toEqual(["0 s", "0.5 s"]);
 });
