@@ -14,7 +14,7 @@ from observatory import DEPLOY, Observatory, panels, tool
 from prometheus_client.parser import text_string_to_metric_families
 from servers import PostgresServer, RedisServer, wait_for
 
-SECONDS = 60 * float(os.environ.get("ORAKUL_TEST_SCRAPE_MINUTES", "0.5"))
+SECONDS = 60 * float(os.environ.get("ORAKUL_TEST_SCRAPE_MINUTES", "0.4"))
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 

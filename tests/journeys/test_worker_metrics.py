@@ -134,9 +134,3 @@ def test_a_taken_port_is_a_warning_and_the_worker_works(make_stack: MakeStack) -
     assert f"No metrics: 127.0.0.1:{port} cannot be listened on" in second.text()
     task_id = stack.publish("measured", "result = measured.add.apply_async((1, 2), queue='other').id")
     stack.wait_for_task(task_id, status="completed")
-
-
-def test_without_a_port_nothing_is_served(make_stack: MakeStack) -> None:
-    stack = make_stack()
-    worker = stack.worker("measured", "--pool", "solo")
-    assert "Metrics: http" not in worker.text()
