@@ -133,6 +133,8 @@ class Tracing:
         """Return what makes each exporter that is wanted: ours, or those that `OTEL_TRACES_EXPORTER` names."""
         named = os.environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
         names = [each.strip() for each in named.split(",") if each.strip() not in {"", "none"}]
+        if names:  # now, in this thread: a child forked while another imports would wait for ever
+            import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401, PLC0415 (loads much)
         return [self._otlp if each in {"otlp", "otlp_proto_http"} else _exporter(each) for each in names]
 
     def _otlp(self) -> SpanExporter:
