@@ -17,7 +17,7 @@ import msgspec
 
 from orakul import extensions
 from orakul.errors import OrakulError, UnavailableError
-from orakul.instruments import counter, gauge
+from orakul.instruments import counter, gauge, span
 from orakul.reactions.judging import Draft, GroupState, Judge, RuleState
 from orakul.reactions.making import GROUP, Notifiers
 from orakul.reactions.occurrence import occurrence_of
@@ -168,18 +168,19 @@ class Engine:
         now = time.time()
         drafts: list[tuple[Judge, Draft]] = []
         _JUDGED.add(len(batch))
-        for entry in batch:
-            self._cursor = entry.seq
-            event = entry.event
-            if event is None:
-                continue
-            if event.event_type in _COMMANDS and event.task_id is not None:
-                self._obey(event.event_type, event.task_id, event.data)
-            one = occurrence_of(entry.seq, event, entry.task)
-            if one is None:
-                continue
-            for judge in self._judges.values():
-                drafts += [(judge, draft) for draft in judge.take(one, now)]
+        with span("orakul.reactions.judge", entries=len(batch)):
+            for entry in batch:
+                self._cursor = entry.seq
+                event = entry.event
+                if event is None:
+                    continue
+                if event.event_type in _COMMANDS and event.task_id is not None:
+                    self._obey(event.event_type, event.task_id, event.data)
+                one = occurrence_of(entry.seq, event, entry.task)
+                if one is None:
+                    continue
+                for judge in self._judges.values():
+                    drafts += [(judge, draft) for draft in judge.take(one, now)]
         return drafts
 
     def _tick(self) -> list[tuple[Judge, Draft]]:

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from orakul.errors import JournalUnavailableError
-from orakul.instruments import counter, histogram
+from orakul.instruments import counter, histogram, span
 from orakul.journals.postgres.connection import adapt, explain, shown_url
 from orakul.journals.postgres.rows import EVENT_WIDTH, event_from, task_from
 from orakul.journals.postgres.statements import AHEAD, FEED, FEED_OF_ALL_TIMES, NEWEST, OLDEST
@@ -221,8 +221,9 @@ async def _read(connection: psycopg.AsyncConnection, after: int, limit: int) -> 
             return []
         oldest, newest, last, known = ahead
         values = {"after": after, "limit": limit, "last": last, "oldest": oldest, "newest": newest}
-        cursor = await connection.execute(FEED if known else FEED_OF_ALL_TIMES, values)
-        rows = await cursor.fetchall()
+        with span("orakul.feed.read", after=after):
+            cursor = await connection.execute(FEED if known else FEED_OF_ALL_TIMES, values)
+            rows = await cursor.fetchall()
     return [_entry(row) for row in rows]
 
 
