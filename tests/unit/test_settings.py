@@ -181,6 +181,7 @@ def test_what_kubernetes_sets_for_a_service_of_that_name_is_passed_over(tmp_path
     environment = {
         "ORAKUL_PORT": "tcp://10.0.0.1:8080",
         "ORAKUL_SERVICE_HOST": "10.0.0.1",
+        "ORAKUL_REDIS_PASSWORD": "of the command line",
         "ORAKUL_PORT_8080_TCP_ADDR": "10.0.0.1",
     }
     assert load(tmp_path, **environment).port == 8080

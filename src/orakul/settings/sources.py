@@ -17,8 +17,8 @@ from orakul.settings.keys import Key, hint_of, known, sections
 
 __all__ = ["load_settings", "place_of"]
 
-# Read by others than `Settings`: the file's place, the tests' servers, the build of the package.
-_FOREIGN = re.compile(r"^ORAKUL_(CONFIG|SKIP_\w+|TEST_\w+|SERVICE_\w+|PORT_\d+\w*)$")
+# Read by others than `Settings`: the file's place, the command line, the tests' servers, the build of the package.
+_FOREIGN = re.compile(r"^ORAKUL_(CONFIG|REDIS_PASSWORD|SKIP_\w+|TEST_\w+|SERVICE_\w+|PORT_\d+\w*)$")
 
 
 def load_settings(
