@@ -226,12 +226,12 @@ def serve_metrics(host: str, port: int) -> Callable[[], None]:
     observe_durations()
     try:
         server = _Server(host, port)
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the port is taken; there is no such port
         log.warning(
             "No metrics: %s:%d cannot be listened on (%s). Choose another port; the work goes on without them",
             host,
             port,
-            error.strerror or error,
+            getattr(error, "strerror", None) or error,
         )
         return lambda: None
     threading.Thread(target=server.serve_forever, name="orakul-metrics", daemon=True).start()

@@ -80,3 +80,5 @@ def test_a_program_serves_its_figures_and_a_taken_port_is_a_warning(caplog: pyte
     again = serve_metrics("127.0.0.1", port)  # the port is free again
     again()
     assert caplog.text.count("No metrics") == 1
+    serve_metrics("127.0.0.1", 70_000)()
+    assert caplog.text.count("No metrics") == 2
