@@ -32,6 +32,9 @@ BEFORE = "orakul_traced_before"
 _RUN = "_orakul_traced"
 _TRACEPARENT = "traceparent"
 _SYSTEMS = {"amqp": "rabbitmq", "amqps": "rabbitmq", "pyamqp": "rabbitmq", "rediss": "redis", "sqs": "aws_sqs"}
+_WAITING = 8
+"""Messages that a thread can be in the midst of sending: one, and those that handlers of that signal send."""
+
 _connected: "CelerySpans | None" = None
 
 
@@ -94,6 +97,8 @@ class CelerySpans:
         propagate.inject(headers, context=trace.set_span_in_context(span, around))
         waiting: list[tuple[str, Span]] = self._here.__dict__.setdefault("waiting", [])
         waiting.append((task_id, span))
+        if len(waiting) > _WAITING:  # nobody is told of a message that could not be sent
+            _never_sent(waiting.pop(0)[1])
 
     def sent(self, *, headers: dict[str, Any], body: Any, **_: Any) -> None:
         """End the span of what was sent, and those of earlier messages that could not be."""
