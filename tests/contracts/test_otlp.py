@@ -1,6 +1,7 @@
 """Metrics and logs over OTLP: what a collector is sent, decoded by OpenTelemetry's own protocol."""
 
 import gzip
+import io
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from servers import wait_for
 
 from orakul import instruments
 from orakul.events.work import Work, look_for_work
+from orakul.telemetry import logs_setup
 from orakul.telemetry.correlation import correlated
 from orakul.telemetry.otlp import Points, address
 from orakul.telemetry.otlp_logs import OTLPHandler
@@ -91,6 +93,23 @@ def test_a_line_goes_out_with_its_task_its_request_and_its_error(collector: Coun
     request = sent(collector, "/v1/logs", ExportLogsServiceRequest)[0]
     described = facts(request.resource_logs[0].resource.attributes)
     assert (described["service.name"], described["process.pid"]) == ("shop", os.getpid())
+
+
+def test_what_lines_are_told_to_hide_is_hidden_here_too(collector: Counterparty, monkeypatch: Any) -> None:
+    monkeypatch.setattr(logs_setup, "_kept", [])
+    setup = logs_setup.set_up_logs("shop", stream=io.StringIO(), celery=False, mask=["iban"])
+    handler = OTLPHandler(Resource.create({}), endpoint=collector.url)
+    logs_setup.keep(handler, celery=False)
+    try:
+        logging.getLogger("shop").warning("pays", extra={"iban": "DE00"})
+        assert handler.drain(30)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        setup.undo()
+        handler.close()
+    assert [facts(each.attributes)["iban"] for each in logs_of(collector) if each.body.string_value == "pays"] == [
+        "•••"
+    ]
 
 
 def test_a_collector_that_refuses_costs_lines_that_are_counted_and_nothing_else(collector: Counterparty) -> None:

@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any, Literal, TextIO
 
+from orakul.errors import OrakulError
 from orakul.settings.form import MASKED
+from orakul.telemetry.ecs import ECSRecords
 from orakul.telemetry.logs import ECSLogFormatter, ReadableFormatter, set_up_structlog
 from orakul.telemetry.pump import exit_begins
 
@@ -45,28 +47,49 @@ def set_up_logs(
     children of a Celery worker. `celery` says whether workers are prepared for; by default, where Celery is installed.
     Again: what was set up before is replaced.
     """
-    global _current  # noqa: PLW0603 (one log a process)
+    global _current, _records
+    _check(format, level)
     made = ECSLogFormatter(service, environment=environment, version=version, mask=mask)
     setup = LogSetup(made if format == "ecs" else ReadableFormatter(), stream or sys.stderr, tuple(also))
     for handler in setup.also:
         if handler.formatter is None:
             handler.setFormatter(made)
     if _current is not None:
-        _current.undo()
-    _current = setup
+        _current.undo(but=setup.also)
+    _current, _records = setup, made.records
+    for handler in _kept:
+        _mask_alike(handler)
     setup.apply(level)
     if celery or (celery is None and find_spec("celery") is not None):
         _follow_celery()
     return setup
 
 
+def _check(form: str, level: str | int) -> None:
+    """Say what is wrong before anything is changed."""
+    if form not in {"ecs", "text"}:
+        raise OrakulError(f"set_up_logs: format cannot be {form!r}: it is ecs or text")
+    known = logging.getLevelNamesMapping()
+    if isinstance(level, str) and level.upper() not in known:
+        raise OrakulError(f"set_up_logs: level cannot be {level!r}: it is {', '.join(known).lower()}, or a number")
+
+
 _current: "LogSetup | None" = None
+_records: ECSRecords | None = None
 _kept: list[logging.Handler] = []
+
+
+def _mask_alike(handler: logging.Handler) -> None:
+    """Let what goes elsewhere hide what `set_up_logs` was told to hide, whichever was set up first."""
+    mask_as = getattr(handler, "mask_as", None)
+    if mask_as is not None and _records is not None:
+        mask_as(_records)
 
 
 def keep(handler: logging.Handler, *, celery: bool | None = None) -> None:
     """Tell a handler of every line too, also where no `set_up_logs` was called, and whatever Celery does to loggers."""
     if handler not in _kept:
+        _mask_alike(handler)
         _kept.append(handler)
         logging.getLogger().addHandler(handler)
     if celery or (celery is None and find_spec("celery") is not None):
@@ -104,13 +127,13 @@ class LogSetup:
             if isinstance(handler, logging.StreamHandler):
                 handler.setFormatter(self.formatter)
 
-    def undo(self) -> None:
-        """Take our handlers away, and end those given."""
+    def undo(self, *, but: tuple[logging.Handler, ...] = ()) -> None:
+        """Take our handlers away, and end those given, but for those that are given again."""
         root = logging.getLogger()
         for handler in (self._handler, *self.also):
             root.removeHandler(handler)
             logging.getLogger("celery.task").removeHandler(handler)
-            if handler is not self._handler:
+            if handler is not self._handler and handler not in but:
                 handler.close()
         _undo_process_wide()
 

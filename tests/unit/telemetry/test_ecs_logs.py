@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from orakul.errors import OrakulError
 from orakul.events.context import enter_user, leave_user
 from orakul.events.work import Work, look_for_work
 from orakul.operations import operation
@@ -213,3 +214,31 @@ def test_uvicorns_loggers_are_followed_also_when_it_sets_them_up_later() -> None
     finally:
         setup.undo()
     assert [json.loads(line)["message"] for line in out.getvalue().splitlines()] == ["started"]
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"format": "json"}, "ecs or text"), ({"level": "loud"}, "warning")])
+def test_what_is_set_up_wrongly_is_said_and_changes_nothing(wrong: dict[str, Any], said: str) -> None:
+    before = list(logging.getLogger().handlers)
+    with pytest.raises(OrakulError, match=said):
+        set_up_logs("shop", celery=False, **wrong)
+    assert logging.getLogger().handlers == before
+
+
+def test_a_handler_that_is_given_again_goes_on() -> None:
+    class Closable(Lines):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+            super().close()
+
+    further = Closable()
+    set_up_logs("shop", stream=io.StringIO(), celery=False, also=[further])
+    setup = set_up_logs("shop", stream=io.StringIO(), celery=False, also=[further])
+    try:
+        logging.getLogger("plain").info("one")
+        assert [line["message"] for line in further.found] == ["one"]
+        assert not further.closed
+    finally:
+        setup.undo()
+    assert further.closed
