@@ -106,6 +106,13 @@ def test_the_standard_variables_hold(collector: Collector, run: Callable[..., An
     assert headers["content-encoding"] == "gzip"
 
 
+def test_a_wrong_setting_is_told_and_costs_nothing_else(collector: Collector, run: Callable[..., Any]) -> None:
+    wrong = {"ORAKUL_TELEMETRY_ENDPOINT": "collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    _said, _ending, errors = run(WORK, "10", **wrong)
+    assert "ORAKUL_TELEMETRY_ENDPOINT: telemetry.endpoint cannot be 'collector:4318'" in errors
+    assert collector.until(lambda found: found)
+
+
 @pytest.mark.parametrize("switch", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
 def test_it_can_be_switched_off(collector: Collector, run: Callable[..., Any], switch: dict[str, str]) -> None:
     run(WORK, "10", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **switch)

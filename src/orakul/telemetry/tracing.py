@@ -177,7 +177,8 @@ def _configured() -> str | None:
     """Return the collector's address of Orakul's settings, where one is set there."""
     try:
         return load_settings().telemetry.endpoint
-    except OrakulError:  # told by whoever needs the settings
+    except OrakulError as error:  # the application needs no other setting: it goes on
+        log.warning("the setting telemetry.endpoint could not be read, so it is not used: %s", error)
         return None
 
 
