@@ -36,9 +36,12 @@ _OWN_SETS = {
 }  # fmt: skip
 """Field sets of the schema: an extra named `event.action` or `url.path` is the schema's own field."""
 
-_WHOLE = frozenset(
-    ("event.duration", "http.response.status_code", "http.request.bytes", "http.response.bytes", "url.port")
-)
+_WHOLE = frozenset((
+    "client.port", "destination.port", "event.duration", "event.severity", "http.request.bytes", "http.response.bytes",
+    "http.response.status_code", "process.pid", "process.thread.id", "server.port", "source.port", "url.port",
+))  # fmt: skip
+"""Fields of the schema that are whole numbers: a document with another value there is refused, line and all."""
+
 _KEPT = frozenset(("@timestamp", "message", "log.level", "log.logger", "ecs.version"))
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message", "asctime", "taskName", "color_message", STRUCTURED,

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -242,3 +243,10 @@ def test_a_handler_that_is_given_again_goes_on() -> None:
     finally:
         setup.undo()
     assert further.closed
+
+
+def test_what_is_no_number_does_not_take_the_place_of_one(lines: Lines) -> None:
+    log.info("one", extra={"process.pid": "abc", "event.severity": float("nan"), "server.port": 8080})
+    assert (lines.found[0]["process.pid"], lines.found[0]["server.port"]) == (os.getpid(), 8080)
+    assert "event.severity" not in lines.found[0]
+    assert lines.found[0]["labels"] == {"process_pid": "abc", "event_severity": "nan"}
