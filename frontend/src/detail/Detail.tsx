@@ -20,6 +20,7 @@ import { JsonView } from "./JsonView";
 import { Log } from "./Log";
 import { Result } from "./Result";
 import { Tree } from "./Tree";
+import { type CommandName, useObstacle } from "./useObstacle";
 
 const EditedRun = lazy(() => import("./EditedRun"));
 const Job = lazy(() => import("./Job"));
@@ -182,12 +183,13 @@ function Head({ taskId, task, whole, onClose, place }: HeadProps) {
             <StatusBadge status={task.status} command={command} size="large" />
           </div>
           {task.attempt > 1 && <span className="attempt">{t`attempt ${task.attempt}`}</span>}
-          {task.outcome && <span className="outcome">{visible(task.outcome.slice(0, 100))}</span>}
+          {task.outcome && task.outcome !== task.status && <span className="outcome">{visible(task.outcome.slice(0, 100))}</span>}
           {me.role !== "viewer" && (
             <div className="detail-commands">
               <Command
                 name={t`Retry`}
-                icon="retry"
+                command="retry"
+                kind={task.kind}
                 can={fresh ? whole.can.retry : null}
                 possible={task.status === "failed"}
                 busy={command !== null}
@@ -201,7 +203,8 @@ function Head({ taskId, task, whole, onClose, place }: HeadProps) {
               )}
               <Command
                 name={t`Cancel`}
-                icon="stop"
+                command="cancel"
+                kind={task.kind}
                 can={fresh ? whole.can.cancel : null}
                 possible={OPEN.includes(task.status)}
                 busy={command !== null}
@@ -241,18 +244,20 @@ function Steps({ place: { at, count, more, onStep } }: { place: Place }) {
 
 interface CommandProps {
   name: string;
-  icon: "retry" | "stop";
+  command: CommandName;
+  kind: string;
   can: Permission | null;
   possible: boolean;
   busy: boolean;
   onGive: () => void;
 }
 
-function Command({ name, icon, can, possible, busy, onGive }: CommandProps) {
+function Command({ name, command, kind, can, possible, busy, onGive }: CommandProps) {
+  const obstacle = useObstacle();
   const allowed = can === null ? possible : can.allowed;
   return (
-    <button type="button" className="button" disabled={!allowed || busy} title={can?.why ?? undefined} onClick={onGive}>
-      <Icon name={icon} />
+    <button type="button" className="button" disabled={!allowed || busy} title={can === null || can.allowed ? undefined : obstacle(can, command, kind)} onClick={onGive}>
+      <Icon name={command === "retry" ? "retry" : "stop"} />
       {name}
     </button>
   );
@@ -260,6 +265,7 @@ function Command({ name, icon, can, possible, busy, onGive }: CommandProps) {
 
 /** Why a failed task cannot be retried, said where the eye is. */
 function CommandReason({ whole, task }: { whole: TaskDetail | undefined; task: Task | undefined }) {
+  const obstacle = useObstacle();
   if (!whole || task?.status !== "failed" || whole.can.retry.allowed || !whole.can.retry.why) return null;
-  return <p className="detail-why">{whole.can.retry.why}</p>;
+  return <p className="detail-why">{obstacle(whole.can.retry, "retry", task.kind)}</p>;
 }

@@ -1142,10 +1142,11 @@ export interface components {
     schemas: {
         /**
          * Ability
-         * @description Whether the one who asks may give a command now; if not, why.
+         * @description Whether the one who asks may give a command now; if not, why, with a code to word it by.
          */
         Ability: {
             allowed: boolean;
+            code: ("elsewhere" | "no_message" | "no_runner" | "state" | "viewer") | null;
             why: string | null;
         };
         /**

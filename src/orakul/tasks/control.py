@@ -14,7 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -27,17 +27,31 @@ from orakul.tasks.runner import Runner
 from orakul.tasks.status import OPEN, Status
 from orakul.tasks.task import Task
 
-__all__ = ["Control", "QueueCommand", "TaskCommand"]
+__all__ = ["Control", "QueueCommand", "TaskCommand", "Why"]
 
 logger = logging.getLogger(__name__)
 
 SOURCE = "control"
 _ELSEWHERE = {
+    "pipeline": "a pipeline runs where its loader runs: Orakul watches it, and cannot run it again or stop it",
     "operation": "an operation is a call inside a program of its own: Orakul watches it, and cannot make that call "
-    "again or stop it. Run it there again; or let it recover by itself, with orakul.operations.recovery.retrying"
+    "again or stop it. Run it there again; or let it recover by itself, with orakul.operations.recovery.retrying",
 }
 UNSENT_AFTER = timedelta(seconds=30)
 """How long a retry may take from its commit to `task.retry_sent`: several times what a publish may take."""
+
+
+class Why(str):
+    """Why a command cannot be given, in words for people; the code is for those who have words of their own."""
+
+    __slots__ = ("code",)
+    code: Literal["state", "elsewhere", "no_runner", "no_message"]
+
+    def __new__(cls, code: Literal["state", "elsewhere", "no_runner", "no_message"], words: str) -> Self:
+        """Return the words with their code."""
+        made = super().__new__(cls, words)
+        made.code = code
+        return made
 
 
 class TaskCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,31 +98,31 @@ class Control:
 
     # -- what may be done -------------------------------------------------------------------------------------------
 
-    def why_not_retry(self, task: Task) -> str | None:
+    def why_not_retry(self, task: Task) -> Why | None:
         """Return why this task cannot be retried now, in words for people, or None where it can."""
         if task.status is not Status.FAILED:
-            return f"only a failed task can be retried; this one is {task.status.value}"
+            return Why("state", f"only a failed task can be retried; this one is {task.status.value}")
         if task.kind not in self._runners:
             return self._no_runner(task.kind)
         if not self._keeps(task.kind) and self._orders.message(task.task_id) is None:
-            return _NO_MESSAGE
+            return Why("no_message", _NO_MESSAGE)
         return None
 
     def _keeps(self, kind: str) -> bool:
         """Return whether the runner has the original messages itself, so that none is kept here."""
         return bool(getattr(self._runners[kind], "keeps_messages", False))
 
-    def why_not_cancel(self, task: Task) -> str | None:
+    def why_not_cancel(self, task: Task) -> Why | None:
         """Return why this task cannot be cancelled now, in words for people, or None where it can."""
         if task.status not in OPEN:
-            return f"only a pending or running task can be cancelled; this one is {task.status.value}"
+            return Why("state", f"only a pending or running task can be cancelled; this one is {task.status.value}")
         return None if task.kind in self._runners else self._no_runner(task.kind)
 
-    def _no_runner(self, kind: str) -> str:
+    def _no_runner(self, kind: str) -> Why:
         if kind in _ELSEWHERE:
-            return _ELSEWHERE[kind]
+            return Why("elsewhere", _ELSEWHERE[kind])
         known = ", ".join(sorted(self._runners)) or "none; set up a broker, e.g. ORAKUL_CELERY_BROKER"
-        return f"Orakul cannot command tasks of kind {kind!r} here (kinds that it can: {known})"
+        return Why("no_runner", f"Orakul cannot command tasks of kind {kind!r} here (kinds that it can: {known})")
 
     # -- retry ------------------------------------------------------------------------------------------------------
 
@@ -368,7 +382,7 @@ _RETRY_TYPES = ("task.retry_requested", "task.run_requested", "task.retry_sent")
 _INTERRUPTED = "RetryInterrupted"
 _NO_MESSAGE = (
     "its original message was not kept: it was published without Orakul's `install(app)`, or keeping messages is "
-    "switched off (ORAKUL_KEEP_MESSAGES)"
+    "switched off (ORAKUL_CELERY_KEEP_MESSAGES)"
 )
 
 

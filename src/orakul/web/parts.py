@@ -13,7 +13,7 @@ from orakul.settings import Settings
 from orakul.tasks import Fleet, StandingOrders, Task, TaskReader
 from orakul.tasks.audit import Audit
 from orakul.tasks.bulk import BulkJobs
-from orakul.tasks.control import QueueCommand, TaskCommand
+from orakul.tasks.control import QueueCommand, TaskCommand, Why
 from orakul.tasks.depths import QueueDepth
 from orakul.tasks.edited import EditedRuns
 from orakul.tasks.fleet_figures import FleetFigures
@@ -54,11 +54,11 @@ class Accounts(Protocol):
 class Commands(Protocol):
     """The commands (`tasks/control.py`): each either done, or refused with an error of the family."""
 
-    def why_not_retry(self, task: Task) -> str | None:
+    def why_not_retry(self, task: Task) -> Why | None:
         """Return why the task cannot be retried now, or None where it can."""
         ...
 
-    def why_not_cancel(self, task: Task) -> str | None:
+    def why_not_cancel(self, task: Task) -> Why | None:
         """Return why the task cannot be cancelled now, or None where it can."""
         ...
 

@@ -1,7 +1,7 @@
 """The forms in which the API shows things: what is encoded, and what the OpenAPI document says of it, are these."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -85,10 +85,11 @@ class TaskItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ability(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the one who asks may give a command now; if not, why."""
+    """Whether the one who asks may give a command now; if not, why, with a code to word it by."""
 
     allowed: bool
     why: str | None = None
+    code: Literal["viewer", "state", "elsewhere", "no_runner", "no_message"] | None = None
 
 
 class AbilitySet(msgspec.Struct, frozen=True, kw_only=True):

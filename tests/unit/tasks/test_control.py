@@ -136,7 +136,9 @@ def test_only_a_failed_task_is_retried(told: Told, status: Status) -> None:
     with pytest.raises(WrongStateError, match=status.value):
         control.retry("t", author="ann")
     assert (memory.stored, told.heard) == ([], [])
-    assert status.value in (control.why_not_retry(memory.task("t")) or "")
+    why = control.why_not_retry(memory.task("t"))
+    assert why is not None
+    assert (why.code, status.value in why) == ("state", True)
 
 
 def test_a_retry_is_committed_then_sent_then_marked_as_sent(told: Told) -> None:

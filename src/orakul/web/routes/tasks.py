@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from orakul.tasks import Task
-from orakul.tasks.control import TaskCommand
+from orakul.tasks.control import TaskCommand, Why
 from orakul.web import views
 from orakul.web.asked import Given
 from orakul.web.auth import Commander, SignedIn
@@ -149,10 +149,13 @@ def _detail(parts: Parts, found: Task, identity: Identity) -> views.TaskDetail:
 
 def _abilities(parts: Parts, found: Task, identity: Identity) -> views.AbilitySet:
     if not identity.may_command:
-        refused = views.Ability(allowed=False, why="a viewer sees everything and commands nothing")
+        refused = views.Ability(allowed=False, why="a viewer sees everything and commands nothing", code="viewer")
         return views.AbilitySet(retry=refused, cancel=refused)
-    retry_why, cancel_why = parts.control.why_not_retry(found), parts.control.why_not_cancel(found)
+    control = parts.control
     return views.AbilitySet(
-        retry=views.Ability(allowed=retry_why is None, why=retry_why),
-        cancel=views.Ability(allowed=cancel_why is None, why=cancel_why),
+        retry=_ability(control.why_not_retry(found)), cancel=_ability(control.why_not_cancel(found))
     )
+
+
+def _ability(why: Why | None) -> views.Ability:
+    return views.Ability(allowed=True) if why is None else views.Ability(allowed=False, why=str(why), code=why.code)
