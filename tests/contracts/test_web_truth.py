@@ -230,7 +230,7 @@ def test_a_task_is_told_whole(world: World) -> None:
     assert task["arguments"] == {"args": [1], "kwargs": {}}
     assert task["trace_url"] == "https://traces.example.com/4bf92f3577b34da6a3ce929d0e0e4736"
     assert task["duration_ms"] == 1000
-    assert task["can"]["retry"] == {"allowed": True, "why": None}
+    assert task["can"]["retry"] == {"allowed": True, "why": None, "code": None}
     assert task["can"]["cancel"]["allowed"] is False
     assert "failed" in task["can"]["cancel"]["why"]
     assert client("GET", "/api/tasks/t-completed").json()["result"] == {"paid": True}
