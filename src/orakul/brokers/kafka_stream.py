@@ -106,7 +106,8 @@ class KafkaStream:
                         said = time.monotonic()
                         _log.warning("Receiving for %s stands still: %s", self.subscription.queue, error)
                     time.sleep(0.5)
-            self._commit(client)
+            with contextlib.suppress(KafkaException):  # as in a rebalance: what was not told of comes again
+                self._commit(client)
         finally:
             client.close()
 
