@@ -34,7 +34,7 @@ try:
 except ImportError as _error:
     raise MissingExtraError("opentelemetry-sdk", "opentelemetry") from _error
 
-from orakul.settings import load_settings
+from orakul.settings import load_settings, without_password
 from orakul.telemetry.libraries import check, instrument, trace_application
 from orakul.telemetry.own_spans import bridge_instruments, bridge_operations
 from orakul.telemetry.signals import set_up_signals
@@ -86,6 +86,18 @@ class Tracing:
         if self.wanted:
             self._instrument()
         return self._provider
+
+    def send_to(self, endpoint: str | None) -> None:
+        """Let spans go to this collector; None: to where they go already, or to that of the settings."""
+        if endpoint is None:
+            endpoint = self.endpoint or _configured()
+        if endpoint is not None:
+            _address(endpoint)
+        if self._provider is not None and endpoint != self.endpoint:
+            shown = without_password(str(endpoint))
+            log.warning("telemetry is set up already: spans go where they went, and not to %s", shown)
+        else:
+            self.endpoint = endpoint
 
     def _instrument(self) -> None:
         """Let the calls of libraries be spans; of one's own provider only those that were named."""
@@ -169,7 +181,8 @@ def _address(endpoint: str) -> str:
     """Return the address of traces at a collector: whoever gives the path gives all of it."""
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise OrakulError(f"endpoint {endpoint!r} is no address of a collector: give http://host:4318, or https://…")
+        shown = without_password(endpoint)
+        raise OrakulError(f"endpoint {shown!r} is no address of a collector: give http://host:4318, or https://…")
     return endpoint if parts.path.strip("/").endswith(_PATH) else f"{endpoint.rstrip('/')}/{_PATH}"
 
 
@@ -216,10 +229,7 @@ def set_up(
     application has set up OpenTelemetry itself. `metrics` and `logs` go over OTLP too where they are true, or where
     `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER` say `otlp`.
     """
-    endpoint = endpoint or _configured()
-    if endpoint is not None:
-        _address(endpoint)
-        TRACING.endpoint = endpoint
+    TRACING.send_to(endpoint)
     if TRACING.service and service not in {None, TRACING.service}:
         log.warning(
             "telemetry's service is %r already, not %r: OTEL_SERVICE_NAME names a process", TRACING.service, service
