@@ -38,7 +38,7 @@ _STEPS = (
     (timedelta(days=800), 86400, 86400),
 )
 # How long an owner's latest so many tasks are looked at, in milliseconds; then the fewer.
-_OF_OWNER_TIMES = ((700, 20_000), (400, 2_000), (400, 200))
+_OF_OWNER_TIMES = ((300, 20_000), (400, 2_000), (400, 200))
 _SUMS = "sum(n)::bigint, sum(timed)::bigint, sum(micros)::double precision, ARRAY[{}]::bigint[]".format(
     ", ".join(f"sum(histogram[{slot}])" for slot in range(1, SLOTS + 1))
 )
