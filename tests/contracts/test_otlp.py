@@ -21,7 +21,8 @@ from orakul import instruments
 from orakul.events.work import Work, look_for_work
 from orakul.telemetry import logs_setup
 from orakul.telemetry.correlation import correlated
-from orakul.telemetry.otlp import Points, address
+from orakul.telemetry.destination import address
+from orakul.telemetry.otlp import Points
 from orakul.telemetry.otlp_logs import OTLPHandler
 
 running: list[Work] = []

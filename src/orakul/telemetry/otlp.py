@@ -12,17 +12,16 @@ import atexit
 import contextlib
 import logging
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from orakul import instruments
-from orakul.errors import MissingExtraError, OrakulError
+from orakul.errors import MissingExtraError
 from orakul.instruments import Distribution, Snapshot, expect_collection
+from orakul.telemetry.destination import address
 from orakul.telemetry.pump import DROPPED, SENT, exit_begins, time_left
 
 try:
@@ -38,30 +37,12 @@ try:
 except ImportError as _error:
     raise MissingExtraError("opentelemetry-exporter-otlp-proto-http", "opentelemetry") from _error
 
-__all__ = ["Points", "address", "of_process", "resource", "set_up_metrics"]
+__all__ = ["Points", "of_process", "set_up_metrics"]
 
 log = logging.getLogger(__name__)
 
 _SCOPE = InstrumentationScope("orakul.instruments")
 _BEGAN = time.time()
-
-
-def address(endpoint: str, path: str) -> str:
-    """Return the address of a signal at a collector: whoever gives the path gives all of it."""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise OrakulError(f"endpoint {endpoint!r} is no address of a collector: give http://host:4318, or https://…")
-    base = endpoint.rstrip("/").removesuffix("/v1/traces")
-    return endpoint if base.endswith(path) else f"{base}/{path}"
-
-
-def resource(service: str | None, attributes: Mapping[str, str]) -> Resource:
-    """Return what describes this process: OpenTelemetry's own variables outrank what is given here."""
-    named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    facts: dict[str, str] = {"host.name": socket.gethostname(), **attributes}
-    if service and not named:
-        facts["service.name"] = service
-    return Resource.create(facts)
 
 
 def of_process(described: Resource) -> Resource:

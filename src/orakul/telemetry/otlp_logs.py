@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from orakul.errors import MissingExtraError
+from orakul.telemetry.destination import address
 from orakul.telemetry.ecs import ECSRecords
-from orakul.telemetry.otlp import address, of_process
+from orakul.telemetry.otlp import of_process
 from orakul.telemetry.pump import Pump
 
 try:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from orakul.telemetry.destination import resource, switched_off
 from orakul.telemetry.pump import exit_begins
 
 __all__ = ["set_up_signals"]
@@ -37,7 +38,7 @@ def set_up_signals(
     wanted = {name for name, asked in (("metrics", metrics), ("logs", logs)) if _wanted(name, asked)} - _done
     if not wanted:
         return
-    from orakul.telemetry.otlp import resource, set_up_metrics  # noqa: PLC0415 (loads much, for who wants it)
+    from orakul.telemetry.otlp import set_up_metrics  # noqa: PLC0415 (loads much, for who wants it)
 
     described = resource(service, attributes or {})
     options: dict[str, Any] = {"endpoint": endpoint, "headers": headers or {}}
@@ -53,7 +54,7 @@ def set_up_signals(
 
 
 def _wanted(signal: str, asked: bool | None) -> bool:  # noqa: FBT001 (asked, refused, or left open)
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if switched_off():
         return False
     named = {each.strip() for each in os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",")} - {""}
     if named == {"none"}:

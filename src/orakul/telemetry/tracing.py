@@ -13,7 +13,6 @@ variables (`OTEL_…`) hold.
 
 import logging
 import os
-import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,20 +20,19 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from orakul.errors import MissingExtraError, OrakulError
 
 try:
     from opentelemetry import propagate, trace
     from opentelemetry.propagators.composite import CompositePropagator
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 except ImportError as _error:
     raise MissingExtraError("opentelemetry-sdk", "opentelemetry") from _error
 
 from orakul.settings import load_settings, without_password
+from orakul.telemetry.destination import TRACES, address, resource, switched_off
 from orakul.telemetry.libraries import check, instrument, trace_application
 from orakul.telemetry.own_spans import bridge_instruments, bridge_operations
 from orakul.telemetry.signals import set_up_signals
@@ -45,7 +43,6 @@ __all__ = ["Tracing", "set_up"]
 
 log = logging.getLogger(__name__)
 
-_PATH = "v1/traces"
 _GRPC = "grpc"
 
 
@@ -68,7 +65,7 @@ class Tracing:
     @cached_property
     def enabled(self) -> bool:
         """Whether OpenTelemetry is not switched off by its own variable."""
-        return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+        return not switched_off()
 
     @property
     def joined(self) -> bool:
@@ -92,7 +89,7 @@ class Tracing:
         if endpoint is None:
             endpoint = self.endpoint or _configured()
         if endpoint is not None:
-            _address(endpoint)
+            address(endpoint, TRACES)
         if self._provider is not None and endpoint != self.endpoint:
             shown = without_password(str(endpoint))
             log.warning("telemetry is set up already: spans go where they went, and not to %s", shown)
@@ -124,11 +121,7 @@ class Tracing:
         self._own = True
         if not self.enabled:
             return trace.NoOpTracerProvider()
-        named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-        facts = {"host.name": socket.gethostname(), **self.attributes}
-        if self.service and not named:
-            facts["service.name"] = self.service
-        provider = TracerProvider(resource=Resource.create(facts))
+        provider = TracerProvider(resource=resource(self.service, self.attributes))
         provider.sampler = Rooted(provider.sampler)
         provider.add_span_processor(CorrelationSpans())
         exporters = self._exporters()
@@ -159,7 +152,7 @@ class Tracing:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 (loads much)
 
         return OTLPSpanExporter(
-            endpoint=None if self.endpoint is None else _address(self.endpoint), headers=self.headers or None
+            endpoint=None if self.endpoint is None else address(self.endpoint, TRACES), headers=self.headers or None
         )
 
 
@@ -175,15 +168,6 @@ def _exporter(name: str) -> Any:
     raise OrakulError(
         f"OTEL_TRACES_EXPORTER: no exporter of traces called {name!r} is installed; say otlp, or install it"
     )
-
-
-def _address(endpoint: str) -> str:
-    """Return the address of traces at a collector: whoever gives the path gives all of it."""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        shown = without_password(endpoint)
-        raise OrakulError(f"endpoint {shown!r} is no address of a collector: give http://host:4318, or https://…")
-    return endpoint if parts.path.strip("/").endswith(_PATH) else f"{endpoint.rstrip('/')}/{_PATH}"
 
 
 def _configured() -> str | None:
