@@ -35,7 +35,7 @@ _AS_TEXT = {
 }
 
 
-class DuckDBSource(ConnectingSource[duckdb.DuckDBPyConnection]):
+class DuckDBSource(ConnectingSource):
     """Reads a file of DuckDB: `duckdb:///name.duckdb`, with its settings as `?threads=2&memory_limit=1GB`."""
 
     def __init__(self, url: str) -> None:
@@ -65,15 +65,12 @@ class DuckDBSource(ConnectingSource[duckdb.DuckDBPyConnection]):
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
 
-    def _interrupt(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.interrupt()
-
     def _connected(self) -> duckdb.DuckDBPyConnection:
         memory = self._path == ":memory:"
         if not memory and not Path(self._path).is_file():
             raise SourceError(f"there is no DuckDB file {self._path}")
         connection = duckdb.connect(self._path, read_only=not memory, config=self._options)
-        self._opened(connection)
+        self.watch(connection, connection.interrupt)
         connection.execute("SET TimeZone = 'UTC'")
         return connection
 

@@ -7,12 +7,12 @@ no others. What Arrow has no type for is asked for as text.
 import contextlib
 import re
 import select
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from orakul.errors import MissingExtraError, SourceError
+from orakul.exports.connecting import ConnectingSource
 from orakul.exports.parameters import bind, without_end
 from orakul.exports.source import picked
 from orakul.sources.postgres_columns import (
@@ -53,10 +53,11 @@ _PATIENCE = 10.0
 """How long, in seconds, a server that was told to stop may take before it is left."""
 
 
-class PostgresSource:
+class PostgresSource(ConnectingSource):
     """Reads from PostgreSQL 13 or newer."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         scheme, _, rest = url.partition("://")
         try:
             given = conninfo_to_dict(f"postgresql://{rest}" if scheme else url)
@@ -65,34 +66,6 @@ class PostgresSource:
         given.setdefault("connect_timeout", 10)
         given.setdefault("application_name", "orakul export")
         self._where = make_conninfo("", **given)
-        self._lock = threading.Lock()
-        self._cancelled: float | None = None
-        self._running: list[Any] = []
-        """What is told to stop: functions that may be called from another thread."""
-        self._open: list[Any] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
-            closing, self._open, self._running = self._open, [], []
-        for each in reversed(closing):
-            with contextlib.suppress(Exception):  # a lost connection does not close well
-                each.close()
-
-    def cancel(self) -> None:
-        """Stop what runs; nothing more begins."""
-        with self._lock:
-            self._cancelled = time.monotonic()
-            stops = list(self._running)
-        for stop in stops:
-            with contextlib.suppress(Exception):  # it may have ended by itself
-                stop()
 
     def query(self, sql: str, parameters: Mapping[str, Any], columns: tuple[str, ...] | None = None) -> "_Rows":
         """Begin a query and return its rows."""
@@ -131,31 +104,17 @@ class PostgresSource:
 
     # -- for the rows
 
-    def watch(self, stop: Any, closing: Any) -> None:
-        """Note how something that runs is stopped, and closed."""
-        with self._lock:
-            self._running.append(stop)
-            self._open.append(closing)
-            late = self._cancelled is not None
-        if late:
-            raise SourceError("cancelled")
-
-    @property
-    def cancelled_since(self) -> float | None:
-        """When it was told to stop."""
-        return self._cancelled
-
     @property
     def where(self) -> str:
         """The connection string."""
         return self._where
 
     def _connect(self) -> "psycopg.Connection[Any]":
-        if self._cancelled is not None:
+        if self.cancelled:
             raise SourceError("cancelled")
         try:
             connection = psycopg.connect(self._where, autocommit=True)
-            self.watch(connection.cancel_safe, connection)
+            self.watch(connection, connection.cancel_safe)
             connection.execute(_SESSION)
         except psycopg.Error as error:
             raise SourceError(f"PostgreSQL does not let us in: {_said(error)}") from error
@@ -280,7 +239,7 @@ class _Rows:
         try:
             self._connection = dbapi.connect(source.where, autocommit=True)
             cursor = self._connection.cursor()
-            source.watch(cursor.adbc_cancel, self)
+            source.watch(self, cursor.adbc_cancel)
             cursor.execute(_SESSION)
             cursor.fetchall()
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(8 << 20)})

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from orakul.errors import MissingExtraError, SourceError
@@ -23,7 +24,7 @@ except ModuleNotFoundError as missing:
 __all__ = ["SQLAlchemySource"]
 
 
-class SQLAlchemySource(ConnectingSource[sqlalchemy.Connection]):
+class SQLAlchemySource(ConnectingSource):
     """Reads from any URL of SQLAlchemy; `sqlalchemy+` before it is left out."""
 
     def __init__(self, url: str) -> None:
@@ -61,13 +62,10 @@ class SQLAlchemySource(ConnectingSource[sqlalchemy.Connection]):
         except SQLAlchemyError as error:
             raise SourceError(_said(error)) from error
 
-    def _interrupt(self, connection: sqlalchemy.Connection) -> None:
-        """Do it by whatever the driver has for it."""
-        raw: Any = connection.connection.driver_connection
-        next(getattr(raw, name) for name in ("cancel_safe", "cancel", "interrupt") if hasattr(raw, name))()
-
     def _connected(self) -> sqlalchemy.Connection:
-        return self._opened(self._engine.connect())
+        connection = self._engine.connect()
+        self.watch(connection, partial(_interrupt, connection))
+        return connection
 
 
 class _Rows:
@@ -102,6 +100,12 @@ class _Rows:
             return self._result.fetchmany(BATCH)
         except SQLAlchemyError as error:
             raise SourceError(_said(error)) from error
+
+
+def _interrupt(connection: sqlalchemy.Connection) -> None:
+    """Stop it by whatever the driver has for it."""
+    raw: Any = connection.connection.driver_connection
+    next(getattr(raw, name) for name in ("cancel_safe", "cancel", "interrupt") if hasattr(raw, name))()
 
 
 def _bound(sql: str, parameters: Mapping[str, Any], given: dict[str, Any]) -> str:

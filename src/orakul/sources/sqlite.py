@@ -37,7 +37,7 @@ _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _MOST_DIGITS = 38
 
 
-class SQLiteSource(ConnectingSource[sqlite3.Connection]):
+class SQLiteSource(ConnectingSource):
     """Reads a file of SQLite: `sqlite:///name.db`."""
 
     def __init__(self, url: str) -> None:
@@ -59,14 +59,13 @@ class SQLiteSource(ConnectingSource[sqlite3.Connection]):
         except sqlite3.Error as error:
             raise SourceError(str(error)) from error
 
-    def _interrupt(self, connection: sqlite3.Connection) -> None:
-        connection.interrupt()
-
     def _connected(self) -> sqlite3.Connection:
         if self._path != ":memory:" and not Path(self._path).is_file():
             raise SourceError(f"there is no SQLite file {self._path}")
         where = ":memory:" if self._path == ":memory:" else f"file:{quote(self._path)}?mode=ro"
-        return self._opened(sqlite3.connect(where, uri=True, timeout=30, check_same_thread=False, isolation_level=None))
+        connection = sqlite3.connect(where, uri=True, timeout=30, check_same_thread=False, isolation_level=None)
+        self.watch(connection, connection.interrupt)
+        return connection
 
 
 class _Rows:
