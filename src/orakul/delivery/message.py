@@ -7,7 +7,6 @@ has seen the event.
 """
 
 import secrets
-import string
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +14,11 @@ from typing import Any
 import msgspec
 
 from orakul.events import Event
+from orakul.events.trace import is_trace
 
 __all__ = ["ATTEMPTS_BEFORE", "Message", "event_of", "message_of", "replayed", "subject_of", "trace_of"]
 
-_HEX = frozenset(string.hexdigits.lower())
 _TRACE_PARTS = 4
-_TRACE_CHARS = 32
 
 ATTEMPTS_BEFORE = "orakul-attempts-before"
 """Header of a replayed message: how many attempts were made before its count began anew."""
@@ -65,7 +63,7 @@ def message_of(event: Event, subject: str | None = None, headers: Mapping[str, s
     A `traceparent` is made of the event's `trace_id` where the headers bring none.
     """
     carried = {name.lower(): str(value) for name, value in (headers or {}).items()}
-    if "traceparent" not in carried and event.trace_id is not None and _is_trace(event.trace_id):
+    if "traceparent" not in carried and event.trace_id is not None and is_trace(event.trace_id):
         carried["traceparent"] = f"00-{event.trace_id}-{secrets.token_hex(8)}-01"
     return Message(
         message_id=event.event_id,
@@ -118,8 +116,4 @@ def subject_of(event: Event) -> str:
 def trace_of(headers: Mapping[str, str]) -> str | None:
     """Return the trace id of a W3C `traceparent` header."""
     parts = str(headers.get("traceparent", "")).split("-")
-    return parts[1] if len(parts) >= _TRACE_PARTS and _is_trace(parts[1]) else None
-
-
-def _is_trace(text: str) -> bool:
-    return len(text) == _TRACE_CHARS and set(text) <= _HEX and text != "0" * _TRACE_CHARS
+    return parts[1] if len(parts) >= _TRACE_PARTS and is_trace(parts[1]) else None

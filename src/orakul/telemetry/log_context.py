@@ -16,8 +16,10 @@ from typing import Any
 import msgspec
 
 from orakul.events import current_user
+from orakul.events.trace import current_span
 from orakul.events.work import Work, current_work
 from orakul.operations.context import current_ids
+from orakul.telemetry.correlation import correlation_id
 
 __all__ = ["Here", "here"]
 
@@ -42,31 +44,12 @@ def here() -> Here:
         trace_id=trace_id,
         span_id=span_id,
         user_id=(work.user_id if work is not None else None) or (None if user is None else str(user)),
-        correlation_id=_correlation(),
+        correlation_id=correlation_id(),
     )
 
 
 def _ids(work: Work | None) -> tuple[str | None, str | None]:
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is not None:
-        try:
-            span = trace.get_current_span().get_span_context()
-            if span.is_valid:
-                return f"{span.trace_id:032x}", f"{span.span_id:016x}"
-        except Exception:  # noqa: BLE001, S110 (the line is written without)
-            pass
-    return current_ids() or (work.trace_id if work is not None else None, None)
-
-
-def _correlation() -> str | None:
-    module = sys.modules.get("orakul.telemetry.correlation")
-    if module is None:
-        return None
-    try:
-        found = module.correlation_id()
-    except Exception:  # noqa: BLE001 (the line is written without)
-        return None
-    return found if isinstance(found, str) else None
+    return current_span() or current_ids() or (work.trace_id if work is not None else None, None)
 
 
 def _celery_task() -> Work | None:
