@@ -6,6 +6,7 @@ import msgspec
 
 from orakul.operations.formatter import OutputFormatter
 from orakul.operations.record import OperationLog, Outcome, SubOperationLog
+from orakul.telemetry.ecs import ECS_VERSION
 
 __all__ = ["ECSFormatter"]
 
@@ -31,7 +32,7 @@ class ECSFormatter(OutputFormatter):
     def _form(self, log: OperationLog | SubOperationLog) -> dict[str, Any]:
         form: dict[str, Any] = {
             "@timestamp": log.started_at,
-            "ecs.version": "8.11.0",
+            "ecs.version": ECS_VERSION,
             "message": f"{log.name} {log.outcome}",
             "log.level": "error" if log.outcome is Outcome.ERROR else "info",
             "service.name": self._service,
