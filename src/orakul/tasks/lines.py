@@ -7,7 +7,7 @@ characters, and the process so many lines a second; what is beyond is counted, a
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from orakul.events.work import Work, current_work
 from orakul.instruments import counter
 from orakul.tasks.masking import clean_text, hide_in
 
-__all__ = ["LINES", "TaskLines", "lines_recorded"]
+__all__ = ["LINES", "TaskLines", "line_text", "lines_recorded"]
 
 LINES = 500
 _CHARACTERS = 128_000
@@ -62,7 +62,7 @@ class TaskLines(logging.Handler):
             seen[0] = LINES + 1
             text = f"[the log is cut here: a run keeps its first {LINES} lines or {_CHARACTERS:,} characters]"
         else:
-            text = _text(record, work)
+            text = line_text(record, work.secrets)
             seen[1] += len(text)
         data: dict[str, Any] = {
             "attempt": work.attempt or 1,
@@ -99,12 +99,13 @@ class TaskLines(logging.Handler):
         return self._in_second <= _A_SECOND
 
 
-def _text(record: logging.LogRecord, work: Work) -> str:
+def line_text(record: logging.LogRecord, secrets: Sequence[str], formatter: logging.Formatter | None = None) -> str:
+    """Return what a line says, its traceback too, with the secrets hidden, at most 8,000 characters."""
     text = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
-        text = f"{text}\n{record.exc_text or _plain.formatException(record.exc_info)}"
+        text = f"{text}\n{record.exc_text or (formatter or _plain).formatException(record.exc_info)}"
     text = clean_text(text, 20 * _LINE)
-    return clean_text(hide_in(text, work.secrets) if work.secrets else text, _LINE)
+    return clean_text(hide_in(text, secrets) if secrets else text, _LINE)
 
 
 @contextmanager

@@ -8,13 +8,12 @@ from typing import Any
 
 from orakul.runners.celery.parts import Parts, complain
 from orakul.runners.celery.runs import Run, current_run
-from orakul.tasks.masking import clean_text, hide_in
+from orakul.tasks.lines import line_text
 
 __all__ = ["TaskLogHandler", "attach"]
 
 LINES = 1000
 CHARACTERS = 256_000
-LINE = 8_000
 
 # Celery's own accounts of a task (received, succeeded in …) are what Orakul tells anyway.
 _OWN = ("celery.app.", "celery.worker", "celery.pool", "celery.concurrency", "celery.backends", "orakul")
@@ -45,15 +44,7 @@ class TaskLogHandler(logging.Handler):
             run.lines = LINES + 1
             text = "[the log is cut here: a run keeps its first 1,000 lines or 256,000 characters]"
         else:
-            text = record.getMessage()
-            if record.exc_info and record.exc_info[1] is not None:
-                formatter = self.formatter or _plain
-                text = f"{text}\n{record.exc_text or formatter.formatException(record.exc_info)}"
-            text = clean_text(text, 20 * LINE)
-            secrets = self._secrets_of(run)
-            if secrets:
-                text = hide_in(text, secrets)
-            text = clean_text(text, LINE)
+            text = line_text(record, self._secrets_of(run), self.formatter)
             run.characters += len(text)
         data = {
             "attempt": run.attempt,
@@ -63,9 +54,6 @@ class TaskLogHandler(logging.Handler):
             "message": text,
         }
         self._parts.emit("task.log", run.task_id, data, user=run.user, trace_id=run.trace_id)
-
-
-_plain = logging.Formatter()
 
 
 def attach(handler: TaskLogHandler, to: logging.Logger | None = None) -> None:
