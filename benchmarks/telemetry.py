@@ -23,10 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import psutil
 import psycopg
 import redis
 from servers import PostgresServer, Process, RedisServer
+from worker import processor_time
 
 from orakul.journals.postgres.migrations import upgrade
 
@@ -76,7 +76,6 @@ for number in range(n - 1):
     bench.trivial.delay(number, number)
 print((time.process_time() - began) / (n - 1) * 1e6)
 """
-SHIPPER = "orakul.tasks.shipping"
 KINDS = ("plain", "orakul", "traces", "opentelemetry")
 
 
@@ -172,14 +171,6 @@ class Bench:
         self.collector.shutdown()
         self.redis.stop()
         self.postgres.stop()
-
-
-def processor_time(pid: int) -> float:
-    """Return the seconds that the worker's main process and its pool have used, without the shipper beside it."""
-    worker = psutil.Process(pid)
-    pool = [child for child in worker.children(recursive=True) if SHIPPER not in child.cmdline()]
-    times = [process.cpu_times() for process in (worker, *pool)]
-    return sum(each.user + each.system for each in times)
 
 
 def main() -> None:
